@@ -1,0 +1,402 @@
+"""Settings: what they are called, what they mean, and where each value came from.
+
+Reads TOML files, RAGKIT_* variables and `section.key=value` flags, later ones winning. Knows names, types
+and defaults; knows nothing of what the values are used for, and opens no model, index or database.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import tomllib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from ragkit.errors import SettingsError
+
+PROJECT_FILE = "ragkit.toml"
+
+
+def setting(default: Any, help: str) -> Any:
+    """A dataclass field whose `help` becomes the documentation of the setting."""
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """Where documents, chunks, vectors and snapshots are kept."""
+
+    directory: str = setting("", "Folder of the database and the index files; empty means RAGKIT_HOME/indices.")
+    database_url: str = setting("", "SQLAlchemy URL of the database; empty means ragkit.db in the folder above.")
+    keep_snapshots: int = setting(2, "Published snapshots kept for each corpus, the current one included.")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelsSettings:
+    """Where models come from."""
+
+    directory: str = setting("", "Folder of downloaded and prepared models; empty means RAGKIT_HOME/models.")
+    prefer: Literal["speed", "fidelity"] = setting(
+        "speed", "What `models prepare` keeps: the fastest candidate that passes parity, or the most faithful."
+    )
+    hub_timeout_seconds: float = setting(10.0, "How long to wait for the model hub before trying the next source.")
+
+
+@dataclass(frozen=True, slots=True)
+class IngestSettings:
+    """Which files are read."""
+
+    include: tuple[str, ...] = setting((), "Globs of files to read; empty means every known format.")
+    exclude: tuple[str, ...] = setting((), "Globs of files and folders to leave out.")
+    max_file_size_mb: float = setting(20.0, "Files larger than this many megabytes are skipped.")
+    gitignore: bool = setting(True, "Honour .gitignore files (.ragkitignore is always honoured).")
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkSettings:
+    """How documents are cut."""
+
+    strategy: Literal["markdown", "recursive", "fixed", "sentence"] = setting(
+        "markdown", "markdown follows the document's structure, whatever its format; the others see only text."
+    )
+    size_tokens: int = setting(256, "Largest chunk, its heading path included, in tokens of the embedder.")
+    overlap_tokens: int = setting(40, "Tokens repeated between neighbouring chunks of one section.")
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedSettings:
+    """The embedding model."""
+
+    model: str = setting("all-MiniLM-L6-v2", "Catalogue name, hub:ORG/NAME@REV or path:DIR of the embedder.")
+    engine: Literal["auto", "onnx", "sentence-transformers"] = setting(
+        "auto", "onnx never imports torch; auto takes onnx, preparing it on first use."
+    )
+    batch_tokens: int = setting(8192, "Tokens embedded in one batch, padding included.")
+
+
+@dataclass(frozen=True, slots=True)
+class LexicalSettings:
+    """BM25 and the analysis of text into terms."""
+
+    engine: Literal["auto", "rank_bm25", "tantivy"] = setting(
+        "auto", "rank_bm25 is exact and built in memory; tantivy opens at once; auto chooses by corpus size."
+    )
+    language: str = setting("english", "Snowball stemmer and stop words; none turns both off.")
+    auto_chunks: int = setting(2000, "Above this many chunks, auto takes tantivy.")
+
+
+@dataclass(frozen=True, slots=True)
+class DenseSettings:
+    """The FAISS index."""
+
+    exact_chunks: int = setting(200_000, "Up to this many chunks every vector is compared; above, IVF with SQ8.")
+    probes: int = setting(32, "Lists visited by an IVF search.")
+
+
+@dataclass(frozen=True, slots=True)
+class RetrieveSettings:
+    """How hits are found and fused."""
+
+    mode: Literal["hybrid", "dense", "lexical"] = setting("hybrid", "Which indexes answer.")
+    fusion: Literal["convex", "rrf"] = setting(
+        "convex", "convex adds min-max normalised scores; rrf adds reciprocal ranks."
+    )
+    dense_weight: float = setting(0.6, "Weight of the dense side in convex fusion; the lexical side has the rest.")
+    rrf_k: int = setting(60, "The constant of reciprocal-rank fusion.")
+    candidates: int = setting(100, "Hits asked of each index before fusion.")
+    limit: int = setting(10, "Hits returned by a search.")
+
+
+@dataclass(frozen=True, slots=True)
+class RerankSettings:
+    """The cross-encoder."""
+
+    model: str = setting("none", "none, a catalogue name, hub:ORG/NAME@REV or path:DIR of a cross-encoder.")
+    engine: Literal["auto", "onnx", "sentence-transformers"] = setting("auto", "As for the embedder.")
+    depth: int = setting(30, "How many fused hits are rescored.")
+    weight: float = setting(0.7, "Weight of the reranker's score; the fused score has the rest.")
+
+
+@dataclass(frozen=True, slots=True)
+class ContextSettings:
+    """What the generator is shown."""
+
+    budget_tokens: int = setting(1200, "Tokens of sources in the prompt, counted by the generator's tokenizer.")
+    max_sources: int = setting(5, "Numbered sources in the prompt.")
+    merge_gap_chars: int = setting(400, "Chunks of one document this close together become one source.")
+    min_relative_score: float = setting(0.4, "Hits below this share of the best hit's score are left out.")
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateSettings:
+    """The language model."""
+
+    backend: Literal["llama", "openai", "extractive"] = setting(
+        "llama", "llama runs a GGUF file in-process; openai calls a server; extractive quotes sentences, no model."
+    )
+    model: str = setting(
+        "qwen2.5-coder-0.5b-instruct",
+        "Catalogue name, hub:ORG/NAME@REV:FILE or path:FILE; or the server's name for it.",
+    )
+    max_tokens: int = setting(256, "Longest answer in tokens.")
+    temperature: float = setting(0.0, "0 is greedy and reproducible.")
+    top_k: int = setting(40, "Sample among this many tokens.")
+    top_p: float = setting(0.95, "Sample within this probability mass.")
+    seed: int = setting(0, "Seed of the sampler.")
+    context_tokens: int = setting(4096, "Window of the in-process model; less memory when smaller.")
+    base_url: str = setting("", "OpenAI-compatible endpoint, such as http://127.0.0.1:8080/v1.")
+    api_key_env: str = setting("OPENAI_API_KEY", "Name of the variable that holds the endpoint's key.")
+    timeout_seconds: float = setting(120.0, "How long to wait for the endpoint.")
+    prompts: str = setting("", "Folder with your own answer.txt and rewrite.txt; empty means the built-in prompts.")
+
+
+@dataclass(frozen=True, slots=True)
+class VerifySettings:
+    """How answers are checked."""
+
+    min_support: float = setting(0.5, "A claim with less support than this is unsupported.")
+    unsupported: Literal["mark", "drop", "keep"] = setting("drop", "What happens to an unsupported claim.")
+    min_relevance: float = setting(0.35, "Below this relevance of the best passage, the question is declined.")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting, by section."""
+
+    corpus: str = setting("", "Corpus used when --corpus is not given; empty means the only one.")
+    threads: int = setting(0, "Threads for models and indexes; 0 means all cores.")
+    offline: bool = setting(False, "Refuse everything that would open a connection to another machine.")
+    store: StoreSettings = StoreSettings()
+    models: ModelsSettings = ModelsSettings()
+    ingest: IngestSettings = IngestSettings()
+    chunk: ChunkSettings = ChunkSettings()
+    embed: EmbedSettings = EmbedSettings()
+    lexical: LexicalSettings = LexicalSettings()
+    dense: DenseSettings = DenseSettings()
+    retrieve: RetrieveSettings = RetrieveSettings()
+    rerank: RerankSettings = RerankSettings()
+    context: ContextSettings = ContextSettings()
+    generate: GenerateSettings = GenerateSettings()
+    verify: VerifySettings = VerifySettings()
+
+    @property
+    def store_directory(self) -> Path:
+        """Folder of the database and the index files."""
+        return Path(self.store.directory).expanduser() if self.store.directory else home() / "indices"
+
+    @property
+    def models_directory(self) -> Path:
+        """Folder of the models."""
+        return Path(self.models.directory).expanduser() if self.models.directory else home() / "models"
+
+    @property
+    def thread_count(self) -> int:
+        """Threads to use: the setting, or the cores this process may run on."""
+        if self.threads:
+            return self.threads
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Settings with the origin of every value that is not a default: `{"chunk.size_tokens": "ragkit.toml"}`."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+    file: Path | None = None
+
+
+def home() -> Path:
+    """RAGKIT_HOME, or the platform's folder for user data."""
+    if value := os.environ.get("RAGKIT_HOME"):
+        return Path(value).expanduser()
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("ragkit", appauthor=False))
+
+
+def find_project_file(start: Path | None = None) -> Path | None:
+    """RAGKIT_CONFIG, or the nearest ragkit.toml in `start` or above it, or none."""
+    if value := os.environ.get("RAGKIT_CONFIG"):
+        path = Path(value).expanduser()
+        if not path.is_file():
+            raise SettingsError(f"settings file {path} (from RAGKIT_CONFIG) does not exist", "unset it or correct it")
+        return path
+    here = (start or Path.cwd()).resolve()
+    for folder in (here, *here.parents):
+        if (folder / PROJECT_FILE).is_file():
+            return folder / PROJECT_FILE
+    return None
+
+
+def load(
+    file: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    overrides: Iterable[str] | Mapping[str, Any] = (),
+) -> Loaded:
+    """Defaults, then `file`, then RAGKIT_SECTION_KEY variables, then `section.key=value` overrides.
+
+    Raises SettingsError with the full path of an unknown key or a value of the wrong type.
+    """
+    environ = os.environ if environ is None else environ
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    if file is not None:
+        for key, value in _flatten(_read(file), file):
+            values[key], origins[key] = _relative_to(file, key, value), str(file)
+    kinds = keys()
+    for key in kinds:
+        name = "RAGKIT_" + key.replace(".", "_").upper()
+        if name in environ:
+            values[key], origins[key] = environ[name], name
+    pairs = overrides.items() if isinstance(overrides, Mapping) else map(_split_override, overrides)
+    for key, value in pairs:
+        values[key], origins[key] = value, "command line"
+    for key, value in values.items():
+        if key not in kinds:
+            raise SettingsError(f"unknown setting {key} (from {origins[key]})", _suggest(key, kinds))
+        values[key] = _coerce(key, value, kinds[key], origins[key])
+    return Loaded(_build(values), origins, file)
+
+
+def keys() -> dict[str, Any]:
+    """Every setting's full path and its type annotation, in the order of the documentation."""
+    found: dict[str, Any] = {}
+    hints = typing.get_type_hints(Settings)
+    for top in dataclasses.fields(Settings):
+        kind = hints[top.name]
+        if dataclasses.is_dataclass(kind):
+            inner = typing.get_type_hints(kind)
+            found.update({f"{top.name}.{f.name}": inner[f.name] for f in dataclasses.fields(kind)})
+        else:
+            found[top.name] = kind
+    return found
+
+
+def describe() -> list[tuple[str, str, Any, str]]:
+    """(full path, type, default, help) of every setting."""
+    rows = []
+    for key, kind in keys().items():
+        owner, name = _owner(key)
+        spec = next(f for f in dataclasses.fields(owner) if f.name == name)
+        rows.append((key, _kind_name(kind), spec.default, spec.metadata["help"]))
+    return rows
+
+
+def get(settings: Settings, key: str) -> Any:
+    """The value of a setting by its full path."""
+    value: Any = settings
+    for part in key.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def replace(settings: Settings, overrides: Mapping[str, Any]) -> Settings:
+    """A copy with some values changed: `replace(s, {"retrieve.limit": 5})`."""
+    kinds = keys()
+    for key, value in overrides.items():
+        if key not in kinds:
+            raise SettingsError(f"unknown setting {key}", _suggest(key, kinds))
+        value = _coerce(key, value, kinds[key], "overrides")
+        section, _, name = key.rpartition(".")
+        if section:
+            inner = dataclasses.replace(getattr(settings, section), **{name: value})
+            settings = dataclasses.replace(settings, **{section: inner})
+        else:
+            settings = dataclasses.replace(settings, **{name: value})
+    return settings
+
+
+def _owner(key: str) -> tuple[Any, str]:
+    section, _, name = key.rpartition(".")
+    return (typing.get_type_hints(Settings)[section] if section else Settings), name
+
+
+def _build(values: Mapping[str, Any]) -> Settings:
+    return replace(Settings(), values)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"settings file {file} is not valid TOML: {error}", "correct that line") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"settings file {file} cannot be read: {error}") from error
+
+
+def _flatten(table: Mapping[str, Any], file: Path) -> Iterable[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from ((f"{key}.{inner}", leaf) for inner, leaf in value.items())
+        else:
+            yield key, value
+
+
+_PATHS = ("store.directory", "models.directory", "generate.prompts")
+
+
+def _relative_to(file: Path, key: str, value: Any) -> Any:
+    """Paths in a settings file are relative to that file."""
+    if key in _PATHS and isinstance(value, str) and value:
+        return str(file.parent / Path(value).expanduser())
+    return value
+
+
+def _split_override(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise SettingsError(f"{text!r} is not of the form section.key=value")
+    return key.strip(), value.strip()
+
+
+def _coerce(key: str, value: Any, kind: Any, origin: str) -> Any:
+    wrong = SettingsError(f"setting {key} must be {_kind_name(kind)}, not {value!r} (from {origin})")
+    origin_type = typing.get_origin(kind)
+    if origin_type is Literal:
+        if value in typing.get_args(kind):
+            return value
+        raise wrong
+    if origin_type is tuple:
+        if isinstance(value, str):
+            value = [part.strip() for part in value.split(",") if part.strip()]
+        if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
+            return tuple(value)
+        raise wrong
+    if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
+        return value
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, str):
+        raise wrong
+    if kind is bool:
+        if value.lower() in ("1", "true", "yes", "on"):
+            return True
+        if value.lower() in ("0", "false", "no", "off"):
+            return False
+        raise wrong
+    try:
+        return kind(value)
+    except ValueError as error:
+        raise wrong from error
+
+
+def _kind_name(kind: Any) -> str:
+    if typing.get_origin(kind) is Literal:
+        return " or ".join(str(value) for value in typing.get_args(kind))
+    if typing.get_origin(kind) is tuple:
+        return "a list of strings"
+    if isinstance(kind, types.UnionType):
+        return str(kind)
+    return {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}[kind]
+
+
+def _suggest(key: str, kinds: Iterable[str]) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(key, list(kinds), n=1)
+    return f"did you mean {near[0]}? " * bool(near) + "`ragkit config show` lists every setting"

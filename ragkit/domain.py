@@ -1,0 +1,463 @@
+"""The nouns of ragkit as frozen dataclasses, and its roles as one-verb Protocols.
+
+Knows the shape of the data that flows between stages; knows nothing of files, models, databases or
+settings, and imports no third-party package when it runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vectors: TypeAlias = NDArray[np.float32]
+    ChunkIds: TypeAlias = NDArray[np.int64]
+
+JSON: TypeAlias = Any
+"""A value that `json.dumps` accepts without a default."""
+
+Span: TypeAlias = tuple[int, int]
+"""Half-open range of character offsets."""
+
+BlockKind: TypeAlias = Literal["heading", "paragraph", "list", "table", "code", "quote", "other"]
+LineUnit: TypeAlias = Literal["line", "page", "cell", "paragraph"]
+Mode: TypeAlias = Literal["hybrid", "dense", "lexical"]
+Status: TypeAlias = Literal["answered", "partial", "abstained"]
+Outcome: TypeAlias = Literal["added", "updated", "renamed", "unchanged", "removed", "skipped", "failed"]
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""Called with (what, done, total); total is 0 when it is not known."""
+
+
+def text_hash(text: str) -> str:
+    """sha256 of the text's UTF-8 bytes, in hexadecimal."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+# ---------------------------------------------------------------- documents
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A stretch of a document under one heading, up to the next heading of any level.
+
+    `heading` is the path from the outermost heading to this one, without the document's title unless
+    the title is itself a heading; `anchor` is the fragment that links to it, or "".
+    """
+
+    start: int
+    end: int
+    heading: tuple[str, ...]
+    anchor: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A unit of a document's structure that a chunker prefers not to cut: `text[start:end]`.
+
+    Blocks are in order and do not overlap; together they hold every character worth indexing, so what
+    lies between them is blank, front matter or boilerplate. `rows` are the spans of a table's rows or of
+    a list's items, within the block; `header` is the span of a table's header rows (delimiter included).
+    """
+
+    kind: BlockKind
+    start: int
+    end: int
+    rows: tuple[Span, ...] = ()
+    header: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LineMap:
+    """Where each line of `Document.text` stands in the source file.
+
+    `numbers[i]` is the 1-based position, counted in `unit`s, of the text's i-th line (0-based). Empty
+    numbers mean that the text is the source file's own text, so line i is source line i + 1.
+    """
+
+    unit: LineUnit = "line"
+    numbers: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One file, read: its text, its structure, and the way back to the file's lines.
+
+    `path` is relative to the corpus root, with forward slashes. When `lines.numbers` is empty, `text` is
+    the file's own text with line ends normalised to LF and nothing else changed.
+    """
+
+    path: str
+    text: str
+    format: str
+    title: str = ""
+    metadata: Mapping[str, JSON] = field(default_factory=dict)
+    sections: tuple[Section, ...] = ()
+    blocks: tuple[Block, ...] = ()
+    lines: LineMap = LineMap()
+
+    def section_at(self, offset: int) -> Section | None:
+        """The section that holds the character at `offset`."""
+        at = bisect_right(self.sections, offset, key=lambda section: section.start) - 1
+        return self.sections[at] if at >= 0 else None
+
+
+class LineIndex:
+    """Character offsets of a document to source positions, built once a document: O(log n) a look-up."""
+
+    __slots__ = ("_map", "_starts")
+
+    def __init__(self, document: Document) -> None:
+        self._map = document.lines
+        starts = [0]
+        starts.extend(i + 1 for i, character in enumerate(document.text) if character == "\n")
+        self._starts = starts
+
+    def position(self, offset: int) -> int:
+        """1-based line (or page, cell, paragraph: `document.lines.unit`) of the character at `offset`."""
+        line = bisect_right(self._starts, offset) - 1
+        numbers = self._map.numbers
+        return numbers[min(line, len(numbers) - 1)] if numbers else line + 1
+
+    def range(self, start: int, end: int) -> tuple[int, int]:
+        """First and last position of the non-empty span [start, end)."""
+        return self.position(start), self.position(max(start, end - 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A passage of a document: `document.text[start:end] == text`, always.
+
+    `context` is what stands in front of the text when it is embedded and indexed (title and heading
+    path, one line), `prefix` a repeated table header; neither is ever cited. `tokens` counts `indexed`
+    in the embedder's tokens, special tokens excluded. `start_line` and `end_line` are source positions,
+    1-based and inclusive, counted in `unit`.
+    """
+
+    start: int
+    end: int
+    text: str
+    heading: tuple[str, ...] = ()
+    anchor: str = ""
+    context: str = ""
+    prefix: str = ""
+    start_line: int = 0
+    end_line: int = 0
+    unit: LineUnit = "line"
+    tokens: int = 0
+
+    @property
+    def indexed(self) -> str:
+        """The text that is embedded and indexed."""
+        return "\n".join(part for part in (self.context, self.prefix, self.text) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A stored chunk, as the store gives it back: a chunk with its identity and its document's."""
+
+    id: int
+    document_id: int
+    ordinal: int
+    path: str
+    title: str
+    chunk: Chunk
+    metadata: Mapping[str, JSON] = field(default_factory=dict)
+
+    @property
+    def location(self) -> str:
+        """`path:L3-L9`, or `path:p3` and the like where the file has no lines."""
+        return location(self.path, self.chunk.start_line, self.chunk.end_line, self.chunk.unit)
+
+
+def location(path: str, start: int, end: int, unit: LineUnit = "line") -> str:
+    """Spell a place in a file, as every face of ragkit prints it.
+
+    >>> location("guide.md", 3, 9), location("guide.md", 3, 3), location("book.pdf", 4, 5, "page")
+    ('guide.md:L3-L9', 'guide.md:L3', 'book.pdf:p4-p5')
+    """
+    letter = {"line": "L", "page": "p", "cell": "cell", "paragraph": "¶"}[unit]
+    return f"{path}:{letter}{start}" if start == end else f"{path}:{letter}{start}-{letter}{end}"
+
+
+# ---------------------------------------------------------------- retrieval
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A ranked list's entry: a chunk id and its score in that list (higher is better)."""
+
+    id: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class StageScore:
+    """What one stage thought of a hit: its 1-based rank there (None if absent) and its score."""
+
+    stage: str
+    rank: int | None
+    score: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A passage that answers a query, with its final score in [0, 1] and every stage's opinion."""
+
+    passage: Passage
+    score: float
+    stages: tuple[StageScore, ...] = ()
+    terms: tuple[str, ...] = ()
+    """Analysed query terms that the passage contains."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """The hits of one query, best first, and what there is to say about how they were found."""
+
+    query: str
+    mode: Mode
+    hits: tuple[Hit, ...]
+    snapshot: str
+    timings: Mapping[str, float] = field(default_factory=dict)
+    """Seconds by stage."""
+    notices: tuple[str, ...] = ()
+
+
+# ---------------------------------------------------------------- answers
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A numbered passage shown to the model: one or more neighbouring chunks of one document, merged.
+
+    `text` is the document's own text from `start` to `end`; `tokens` counts it in the generator's tokens.
+    """
+
+    number: int
+    document_id: int
+    path: str
+    title: str
+    heading: tuple[str, ...]
+    anchor: str
+    start: int
+    end: int
+    start_line: int
+    end_line: int
+    unit: LineUnit
+    text: str
+    score: float
+    chunk_ids: tuple[int, ...] = ()
+    tokens: int = 0
+
+    @property
+    def location(self) -> str:
+        """`path:L3-L9`."""
+        return location(self.path, self.start_line, self.end_line, self.unit)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the model is shown: the sources in order, and what the budget left out."""
+
+    sources: tuple[Source, ...]
+    tokens: int = 0
+    dropped: tuple[tuple[int, str], ...] = ()
+    """(chunk id, reason) of every hit that is not in a source."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation with a generator."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What the generator wrote, before anything was checked."""
+
+    text: str
+    model: str
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    first_token_seconds: float = 0.0
+    seconds: float = 0.0
+    truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """The lines of a file that prove a claim: `text` is found verbatim at `start_line`-`end_line`."""
+
+    number: int
+    """The source's number, as [n] in the answer."""
+    path: str
+    start_line: int
+    end_line: int
+    unit: LineUnit
+    text: str
+
+    @property
+    def location(self) -> str:
+        """`path:L3-L9`."""
+        return location(self.path, self.start_line, self.end_line, self.unit)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One sentence of an answer, `answer.text[start:end]`, with the quotes that bear it out."""
+
+    start: int
+    end: int
+    text: str
+    supported: bool
+    support: float
+    """In [0, 1]; what the verifier measured, against its threshold in the settings."""
+    quotes: tuple[Quote, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A checked answer. `status` abstained means that the corpus does not answer the question.
+
+    `text` cites sources as [n]; every n is in `sources`. `reason` says why it abstained or is partial.
+    """
+
+    question: str
+    status: Status
+    text: str
+    claims: tuple[Claim, ...]
+    sources: tuple[Source, ...]
+    quotes: tuple[Quote, ...]
+    model: str
+    snapshot: str
+    draft: Draft | None = None
+    context: Context = Context(())
+    timings: Mapping[str, float] = field(default_factory=dict)
+    notices: tuple[str, ...] = ()
+    reason: str = ""
+    prompt_hash: str = ""
+
+
+# ---------------------------------------------------------------- ingest
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """What one ingest did with one file, and why."""
+
+    path: str
+    outcome: Outcome
+    reason: str = ""
+    chunks: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class IngestReport:
+    """The sum of one ingest. `snapshot` is the published one; unchanged corpora publish nothing new."""
+
+    corpus: str
+    snapshot: str
+    published: bool
+    counts: Mapping[str, int]
+    chunks: int
+    embedded: int
+    """Texts embedded now; the rest were known by their hash."""
+    seconds: float
+    rows: tuple[LedgerRow, ...] = ()
+
+
+# ---------------------------------------------------------------- roles
+
+
+class Tokenizer(Protocol):
+    """Splits text into an encoder's tokens, as spans; special tokens are not counted."""
+
+    def spans(self, text: str) -> Sequence[Span]: ...
+
+
+class Embedder(Protocol):
+    """Texts to unit vectors."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever the same text would get another vector."""
+        ...
+
+    @property
+    def dimension(self) -> int: ...
+
+    @property
+    def max_tokens(self) -> int:
+        """Longest input, special tokens excluded; what is longer is cut off."""
+        ...
+
+    def embed(
+        self, texts: Sequence[str], kind: Literal["query", "passage"] = "passage", progress: Progress | None = None
+    ) -> Vectors:
+        """float32 array of shape (len(texts), dimension), rows of Euclidean norm 1."""
+        ...
+
+
+class Reranker(Protocol):
+    """Scores how well each text answers a query, in [0, 1]."""
+
+    @property
+    def name(self) -> str: ...
+
+    def score(self, query: str, texts: Sequence[str]) -> list[float]: ...
+
+
+class DenseIndex(Protocol):
+    """Nearest neighbours by inner product."""
+
+    def search(self, vector: Vectors, limit: int, allowed: ChunkIds | None = None) -> list[Ranked]:
+        """`vector` has shape (dimension,); only ids in `allowed` come back, when it is given."""
+        ...
+
+
+class LexicalIndex(Protocol):
+    """BM25 over analysed terms."""
+
+    def search(self, terms: Sequence[str], limit: int, allowed: ChunkIds | None = None) -> list[Ranked]:
+        """Entries with a score above zero, best first."""
+        ...
+
+
+class Generator(Protocol):
+    """Writes a continuation of a conversation."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def context_tokens(self) -> int:
+        """Size of the window, prompt and completion together."""
+        ...
+
+    def count(self, text: str) -> int:
+        """Tokens of `text` in the generator's own tokenizer (an estimate, where it has none to offer)."""
+        ...
+
+    def generate(self, messages: Sequence[Message], settings: GenerationOptions) -> Iterator[str]:
+        """Stream the reply in pieces."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationOptions:
+    """How to sample. Temperature 0 is greedy and reproducible."""
+
+    max_tokens: int = 256
+    temperature: float = 0.0
+    top_k: int = 40
+    top_p: float = 0.95
+    seed: int = 0
+    stop: tuple[str, ...] = ()

@@ -1,0 +1,1 @@
+"""Measuring retrieval and answers on labelled questions, through the public API alone."""

@@ -1,0 +1,1 @@
+"""The search indexes of a corpus and their publication as snapshots."""
