@@ -1,0 +1,265 @@
+"""What every command shares: its state, its common flags, its formats, its progress, its printing of errors.
+
+Knows click and the terminal; knows nothing of what the commands do.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from ragkit.errors import RagkitError
+
+if TYPE_CHECKING:
+    from ragkit.config import Loaded, Settings
+    from ragkit.domain import Progress
+    from ragkit.engine import Engine
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class State:
+    """Flags common to all commands, and the settings and engine that follow from them, made when asked for."""
+
+    def __init__(self) -> None:
+        self.config: Path | None = None
+        self.overrides: dict[str, Any] = {}
+        self.quiet = False
+        self.verbose = False
+        self.debug = False
+        self._loaded: Loaded | None = None
+
+    @property
+    def loaded(self) -> Loaded:
+        """Settings with their origins."""
+        if self._loaded is None:
+            from ragkit import config
+
+            self._loaded = config.load(self.config or config.find_project_file(), overrides=self.overrides)
+        return self._loaded
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        return self.loaded.settings
+
+    def override(self, key: str, value: Any) -> None:
+        """Set one setting for this command; None changes nothing."""
+        if value is not None:
+            self.overrides[key] = value
+            self._loaded = None
+
+    @contextmanager
+    def engine(self) -> Iterator[Engine]:
+        """The engine over the settings in force, closed at the end."""
+        from ragkit.engine import Engine
+
+        with progress_bars(self) as progress, Engine(self.settings, progress=progress) as engine:
+            yield engine
+
+    def say(self, text: str) -> None:
+        """A notice on stderr, unless --quiet."""
+        if not self.quiet:
+            click.echo(text, err=True)
+
+
+pass_state = click.make_pass_decorator(State, ensure=True)
+
+
+def _set_overrides(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> None:
+    state = ctx.ensure_object(State)
+    for value in values:
+        key, equals, setting = value.partition("=")
+        if not equals:
+            raise click.BadParameter(f"{value!r} is not of the form section.key=value", ctx, param)
+        state.override(key.strip(), setting.strip())
+
+
+def _set_flag(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    def store(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+        if value:
+            setattr(ctx.ensure_object(State), name, value)
+
+    return store
+
+
+def _set_offline(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.ensure_object(State).override("offline", True)
+
+
+def _common_options() -> list[click.Option]:
+    def option(*names: str, **kwargs: Any) -> click.Option:
+        return click.Option(names, expose_value=False, is_eager=True, **kwargs)
+
+    return [
+        option(
+            "--config",
+            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            callback=_set_flag("config"),
+            help="Settings file instead of the nearest ragkit.toml.",
+        ),
+        option(
+            "-s",
+            "--set",
+            multiple=True,
+            metavar="KEY=VALUE",
+            callback=_set_overrides,
+            help="Change a setting, such as retrieve.limit=5. May be repeated.",
+        ),
+        option("--offline", is_flag=True, callback=_set_offline, help="Refuse every connection to another machine."),
+        option("-q", "--quiet", is_flag=True, callback=_set_flag("quiet"), help="No notices and no progress."),
+        option("-v", "--verbose", is_flag=True, callback=_set_flag("verbose"), help="Say more on stderr."),
+        option("--debug", is_flag=True, callback=_set_flag("debug"), help="Show the traceback of an error."),
+    ]
+
+
+class Command(click.Command):
+    """A command that also takes the common flags, after its own."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params = [*self.params, *_common_options()]
+
+
+class Group(click.Group):
+    """A noun: a group whose commands take the common flags, and which may run a default command when bare."""
+
+    command_class = Command
+
+    def __init__(self, *args: Any, default: str = "", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.default = default
+        self.params = [*self.params, *_common_options()]
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """A bare noun, or one followed by flags only, runs its default command."""
+        help_asked = any(name in args for name in ctx.help_option_names)
+        if self.default and not help_asked and not any(arg in self.commands for arg in args):
+            if all(arg.startswith("-") for arg in args[:1]):
+                args = [self.default, *args]
+        return super().parse_args(ctx, args)
+
+
+def format_option(*choices: str) -> Callable[[F], F]:
+    """`--format`, with `choices` in addition to text and json."""
+    return click.option(
+        "--format",
+        "format_",
+        type=click.Choice(("text", "json", *choices)),
+        default="text",
+        show_default=True,
+        help="How stdout is written.",
+    )
+
+
+def emit(data: Any) -> None:
+    """One JSON document on stdout."""
+    click.echo(json.dumps(data, ensure_ascii=False, indent=2))
+
+
+def emit_lines(rows: Iterable[Any]) -> None:
+    """One JSON value a line on stdout."""
+    for row in rows:
+        click.echo(json.dumps(row, ensure_ascii=False))
+
+
+def table(rows: Iterable[Iterable[Any]], header: Iterable[str] = ()) -> str:
+    """Columns padded to their widest cell; numbers are not aligned apart."""
+    cells = [[str(cell) for cell in row] for row in ([list(header)] if header else []) + [list(row) for row in rows]]
+    if not cells:
+        return ""
+    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
+    return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in cells)
+
+
+def color_wanted(stream: IO[Any] | None = None) -> bool:
+    """Whether to colour `stream` (stdout): a terminal, and NO_COLOR not set."""
+    return not os.environ.get("NO_COLOR") and (stream or sys.stdout).isatty()
+
+
+def human_bytes(count: float) -> str:
+    """A size for people.
+
+    >>> human_bytes(491400064), human_bytes(900)
+    ('491 MB', '900 B')
+    """
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000 or unit == "GB":
+            return f"{count:.0f} {unit}" if unit != "GB" else f"{count:.1f} GB"
+        count /= 1000
+    raise AssertionError("unreachable")
+
+
+class _Bars:
+    """Progress as a bar on a terminal, and as a line every few seconds elsewhere."""
+
+    LINE_SECONDS = 5.0
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+        self._what = ""
+        self._began = self._said = time.monotonic()
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        if sys.stderr.isatty():
+            self._draw(what, done, total)
+        else:
+            self._line(what, done, total)
+
+    def _draw(self, what: str, done: int, total: int) -> None:
+        from tqdm import tqdm
+
+        if what != self._what or self._bar is None:
+            self.close()
+            scale = total >= 1_000_000
+            self._bar = tqdm(total=total or None, desc=what, unit="B" if scale else "", unit_scale=scale, leave=False)
+            self._what = what
+        self._bar.total = total or None
+        self._bar.n = done
+        self._bar.refresh()
+
+    def _line(self, what: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if what != self._what:
+            self._what, self._began, self._said = what, now, now
+        if now - self._said < self.LINE_SECONDS:
+            return
+        self._said = now
+        rate = done / max(now - self._began, 1e-9)
+        left = f", {max(0.0, (total - done) / rate):.0f} s left" if total and rate else ""
+        of = f" of {total}" if total else ""
+        click.echo(f"{what}: {done}{of} ({rate:.0f}/s{left})", err=True)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+@contextmanager
+def progress_bars(state: State) -> Iterator[Progress]:
+    """A Progress callback for long work; silent under --quiet."""
+    if state.quiet:
+        yield lambda what, done, total: None
+        return
+    bars = _Bars()
+    try:
+        yield bars
+    finally:
+        bars.close()
+
+
+def show_error(error: RagkitError) -> None:
+    """One error on stderr: what and why, then what to do."""
+    click.echo(f"ragkit: {error.message}", err=True)
+    if error.hint:
+        click.echo(f"  try: {error.hint}", err=True)
