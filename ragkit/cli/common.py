@@ -142,10 +142,9 @@ class Group(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """A bare noun, or one followed by flags only, runs its default command."""
-        help_asked = any(name in args for name in ctx.help_option_names)
-        if self.default and not help_asked and not any(arg in self.commands for arg in args):
-            if all(arg.startswith("-") for arg in args[:1]):
-                args = [self.default, *args]
+        bare = not args or (args[0].startswith("-") and not any(arg in self.commands for arg in args))
+        if self.default and bare and not any(name in args for name in ctx.help_option_names):
+            args = [self.default, *args]
         return super().parse_args(ctx, args)
 
 
