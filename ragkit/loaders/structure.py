@@ -1,0 +1,149 @@
+"""What all loaders share: offsets of lines, paragraphs, sections from headings, slugs.
+
+Pure functions over text; knows no format and no library.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from ragkit.domain import Block, BlockKind, Section, Span
+
+LIMIT = 8_000
+"""Longest block, in characters, that blank lines alone are trusted to cut."""
+
+_PARAGRAPH = re.compile(r"[^\n]*\S[^\n]*(?:\n[^\n]*\S[^\n]*)*")
+_NOT_SLUG = re.compile(r"[^\w\- ]")
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A heading found at `start`: its level (1 outermost), its plain text, its anchor or ""."""
+
+    start: int
+    level: int
+    text: str
+    anchor: str = ""
+
+
+class Slugs:
+    """Anchors as GitHub makes them: lower case, punctuation dropped, hyphens for blanks, -1 for the second.
+
+    >>> slugs = Slugs(); slugs.of("What's new?"), slugs.of("Whats new")
+    ('whats-new', 'whats-new-1')
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[str, int] = {}
+
+    def take(self, anchor: str) -> str:
+        """Note an anchor that the author gave."""
+        self._seen.setdefault(anchor, 0)
+        return anchor
+
+    def of(self, heading: str) -> str:
+        """The anchor of a heading that has none of its own."""
+        slug = base = _NOT_SLUG.sub("", heading.strip().lower()).replace(" ", "-")
+        while slug in self._seen:
+            self._seen[base] += 1
+            slug = f"{base}-{self._seen[base]}"
+        self._seen[slug] = 0
+        return slug
+
+
+def line_starts(text: str) -> list[int]:
+    """Offset of every line, and one past the text at the end: line i is `text[starts[i]:starts[i + 1]]`."""
+    starts = [0]
+    starts.extend(match.end() for match in re.finditer("\n", text))
+    if starts[-1] != len(text):
+        starts.append(len(text))
+    return starts
+
+
+def trim(text: str, start: int, end: int) -> Span:
+    """The span without blank lines before it and blanks after it; indentation of its first line stays."""
+    while start < end and text[end - 1].isspace():
+        end -= 1
+    at = start
+    while at < end and text[at].isspace():
+        at += 1
+        if text[at - 1] == "\n":
+            start = at
+    return start, end
+
+
+def paragraphs(text: str, start: int = 0, end: int | None = None, limit: int = LIMIT) -> list[Span]:
+    """Spans between blank lines, none longer than `limit`: a longer one is cut after a line, else at a blank."""
+    spans: list[Span] = []
+    for match in _PARAGRAPH.finditer(text, start, len(text) if end is None else end):
+        spans.extend(cut(text, *match.span(), limit))
+    return [trim(text, *span) for span in spans if not text[slice(*span)].isspace()]
+
+
+def cut(text: str, start: int, end: int, limit: int = LIMIT) -> Iterable[Span]:
+    """Cut a span into pieces of at most `limit` characters, at the best place near the end of each."""
+    while end - start > limit:
+        at = text.rfind("\n", start + 1, start + limit) + 1 or text.rfind(" ", start + 1, start + limit) + 1
+        at = at if at > start else start + limit
+        yield start, at
+        start = at
+    yield start, end
+
+
+def fill_gaps(
+    text: str, blocks: Iterable[Block], ignored: Sequence[Span] = (), kind: BlockKind = "other"
+) -> list[Block]:
+    """Make blocks ordered and disjoint, and give what lies between them, but for `ignored` spans, its own."""
+    taken = [(start, end, None) for start, end in ignored]
+    taken += [(block.start, block.end, block) for block in blocks]  # type: ignore[misc]
+    filled: list[Block] = []
+    cursor = 0
+    for start, end, block in sorted(taken, key=lambda item: (item[0], item[1])):
+        if end <= cursor:
+            continue
+        filled.extend(Block(kind, *span) for span in paragraphs(text, cursor, start))
+        if block is not None:
+            filled.extend(_clip(text, block, max(start, cursor)))
+        cursor = max(cursor, end)
+    filled.extend(Block(kind, *span) for span in paragraphs(text, cursor, len(text)))
+    return filled
+
+
+def _clip(text: str, block: Block, start: int) -> Iterable[Block]:
+    start, end = trim(text, start, min(block.end, len(text)))
+    if start >= end:
+        return
+    if (start, end) == (block.start, block.end):
+        yield block
+        return
+    rows = tuple((max(s, start), min(e, end)) for s, e in block.rows if min(e, end) > max(s, start))
+    header = block.header if block.header and block.header[0] >= start and block.header[1] <= end else None
+    yield replace(block, start=start, end=end, rows=rows, header=header)
+
+
+def sections(headings: Sequence[Heading], length: int) -> tuple[Section, ...]:
+    """Sections that cover [0, length): one for each heading, one before the first when it is not at 0."""
+    found: list[Section] = []
+    path: list[Heading] = []
+    if length and (not headings or headings[0].start > 0):
+        found.append(Section(0, headings[0].start if headings else length, ()))
+    for at, heading in enumerate(headings):
+        while path and path[-1].level >= heading.level:
+            path.pop()
+        path.append(heading)
+        end = headings[at + 1].start if at + 1 < len(headings) else length
+        if end > heading.start:
+            names = tuple(item.text for item in path if item.text)
+            found.append(Section(heading.start, end, names, heading.anchor))
+    return tuple(found)
+
+
+def first_line_title(text: str, blocks: Sequence[Block]) -> str:
+    """The first line, where it looks like a title: short, alone or over a text, and not a sentence."""
+    if not blocks:
+        return ""
+    line = text[blocks[0].start : blocks[0].end].partition("\n")[0].strip().strip("=-*#~ ")
+    good = 2 < len(line) <= 80 and line[-1] not in ".,;:{}()[]<>\\|" and line[0].isalnum()
+    return line if good and any(character.isalpha() for character in line) else ""
