@@ -1,0 +1,154 @@
+"""A run's report: every question's scores, their means with intervals, as text, JSON and Markdown.
+
+Knows numbers and their spelling; knows nothing of engines or of how a score was made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ragkit.domain import JSON
+from ragkit.evaluation.measures import Interval, bootstrap, percentile
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One question of a run. A measure that does not apply to it is absent from `scores`, never NaN.
+
+    With an `error`, every measure that applies has its worst value.
+    """
+
+    id: str
+    question: str
+    scores: Mapping[str, float]
+    kind: str = ""
+    seconds: float = 0.0
+    hits: tuple[str, ...] = ()
+    """Where the passages found or cited are: `path:L3-L9`, best first."""
+    status: str = ""
+    answer: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The outcome of one run over one dataset: `names` are its measures, in the order in which they are shown."""
+
+    task: Literal["retrieval", "answers"]
+    dataset: str
+    fingerprint: str
+    names: tuple[str, ...]
+    questions: tuple[Scored, ...]
+    about: Mapping[str, JSON] = field(default_factory=dict)
+    """What was run: corpus, snapshot, mode, level, models."""
+    notices: tuple[str, ...] = ()
+
+    @property
+    def measures(self) -> dict[str, Interval]:
+        """Mean and 95 % bootstrap interval of each measure, over the questions that it applies to."""
+        return {
+            name: bootstrap([scored.scores[name] for scored in self.questions if name in scored.scores])
+            for name in self.names
+        }
+
+    @property
+    def failed(self) -> tuple[Scored, ...]:
+        """Questions that ended in an error; they count at the worst value."""
+        return tuple(scored for scored in self.questions if scored.error)
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Median and 95th percentile of the seconds a question took."""
+        taken = [scored.seconds for scored in self.questions]
+        return {"p50": percentile(taken, 0.5), "p95": percentile(taken, 0.95)}
+
+
+def to_json(report: Report, *, questions: bool = True) -> dict[str, JSON]:
+    """The report as JSON values; docs/evaluation.md describes the keys, which are stable."""
+    found: dict[str, JSON] = {
+        "task": report.task,
+        "dataset": report.dataset,
+        "fingerprint": report.fingerprint,
+        "about": dict(report.about),
+        "n": len(report.questions),
+        "failed": len(report.failed),
+        "seconds": {name: round(value, 6) for name, value in report.seconds.items()},
+        "measures": {
+            name: {"mean": round(i.mean, 6), "low": round(i.low, 6), "high": round(i.high, 6), "n": i.n}
+            for name, i in report.measures.items()
+        },
+        "notices": list(report.notices),
+    }
+    if questions:
+        found["questions"] = list(question_rows(report))
+    return found
+
+
+def question_rows(report: Report) -> Iterator[dict[str, JSON]]:
+    """One JSON object for each question, in the dataset's order."""
+    for scored in report.questions:
+        row: dict[str, JSON] = {
+            "id": scored.id,
+            "question": scored.question,
+            "kind": scored.kind,
+            "scores": {name: round(value, 6) for name, value in scored.scores.items()},
+            "seconds": round(scored.seconds, 6),
+            "hits": list(scored.hits),
+            "error": scored.error,
+        }
+        if report.task == "answers":
+            row |= {"status": scored.status, "answer": scored.answer}
+        yield row
+
+
+def to_text(report: Report) -> str:
+    """The report for a terminal: aligned columns, each mean with its interval and its n."""
+    rows = [["measure", "mean", "95 % interval", "n"], *_rows(report)]
+    widths = [max(len(row[at]) for row in rows) for at in range(4)]
+    lines = [_headline(report), ""]
+    for row in rows:
+        cells = [
+            row[0].ljust(widths[0]),
+            *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)),
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join([*lines, "", *_footnotes(report)])
+
+
+def to_markdown(report: Report) -> str:
+    """The report as a Markdown table."""
+    lines = [_headline(report), "", "| measure | mean | 95 % interval | n |", "|---|---:|---:|---:|"]
+    lines += ["| " + " | ".join(row) + " |" for row in _rows(report)]
+    return "\n".join([*lines, "", *_footnotes(report)])
+
+
+def _rows(report: Report) -> list[list[str]]:
+    return [
+        [name, f"{i.mean:.3f}", f"{i.low:.3f} to {i.high:.3f}", str(i.n)] if i.n else [name, "none", "", "0"]
+        for name, i in report.measures.items()
+    ]
+
+
+def _headline(report: Report) -> str:
+    about = ", ".join(f"{name} {value}" for name, value in report.about.items() if value not in ("", None, {}))
+    return f"{report.task} on {report.dataset}" + (f" ({about})" if about else "")
+
+
+def _footnotes(report: Report) -> list[str]:
+    taken = report.seconds
+    lines = [
+        f"{len(report.questions)} questions; seconds a question: median {taken['p50']:.2f}, 95 % {taken['p95']:.2f}"
+    ]
+    if report.failed:
+        lines.append(f"{len(report.failed)} failed and count at the worst value: {_reasons(report.failed)}")
+    return [*lines, *report.notices]
+
+
+def _reasons(failed: Sequence[Scored]) -> str:
+    counts: dict[str, int] = {}
+    for scored in failed:
+        counts[scored.error] = counts.get(scored.error, 0) + 1
+    most = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:3]
+    return "; ".join(f"{count} x {error}" for error, count in most)
