@@ -1,7 +1,7 @@
 """Write the generated parts of the documentation: settings, commands, errors.
 
 Reads `ragkit.config.describe()`, the click commands and `ragkit.errors`; knows nothing of the prose around them.
-A generated part stands between `<!-- generated: NAME -->` and `<!-- end of NAME -->`; what is outside is never touched.
+A generated part stands between `<!-- generated: NAME -->` and `<!-- end of NAME -->`; nothing outside is touched.
 
     python docs/generate.py            rewrite what is stale
     python docs/generate.py --check    exit 1 when something is stale, and change nothing
