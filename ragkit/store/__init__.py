@@ -1,0 +1,56 @@
+"""Corpora, documents, chunks, vectors, snapshots, ledgers and answers, kept in a database.
+
+This package is the only place that knows SQLAlchemy. `Store` reads, and logs answers; `CorpusWriter` is
+what ingest writes with. Knows rows and snapshots; knows nothing of files, models or index files, save
+in which folder they belong. SQLAlchemy takes a fifth of a second to import, so names load when first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ragkit.store.reading import Store
+    from ragkit.store.records import (
+        CorpusRecord,
+        CorpusStatus,
+        DocumentRecord,
+        IngestRecord,
+        Root,
+        SnapshotRecord,
+        StoredAnswer,
+    )
+    from ragkit.store.writing import CorpusWriter, NewDocument
+
+_HOMES = {
+    "Store": "reading",
+    "CorpusWriter": "writing",
+    "NewDocument": "writing",
+    "CorpusRecord": "records",
+    "CorpusStatus": "records",
+    "DocumentRecord": "records",
+    "IngestRecord": "records",
+    "Root": "records",
+    "SnapshotRecord": "records",
+    "StoredAnswer": "records",
+}
+
+__all__ = [
+    "CorpusRecord",
+    "CorpusStatus",
+    "CorpusWriter",
+    "DocumentRecord",
+    "IngestRecord",
+    "NewDocument",
+    "Root",
+    "SnapshotRecord",
+    "Store",
+    "StoredAnswer",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if home := _HOMES.get(name):
+        return getattr(importlib.import_module(f"ragkit.store.{home}"), name)
+    raise AttributeError(f"module 'ragkit.store' has no attribute {name!r}")
