@@ -126,6 +126,7 @@ class ContextSettings:
     """What the generator is shown."""
 
     budget_tokens: int = setting(1200, "Tokens of sources in the prompt, counted by the generator's tokenizer.")
+    candidates: int = setting(12, "Hits that sources are made of, before merging and the budget.")
     max_sources: int = setting(5, "Numbered sources in the prompt.")
     merge_gap_chars: int = setting(400, "Chunks of one document this close together become one source.")
     min_relative_score: float = setting(0.4, "Hits below this share of the best hit's score are left out.")

@@ -128,6 +128,26 @@ class LineIndex:
         """First and last position of the non-empty span [start, end)."""
         return self.position(start), self.position(max(start, end - 1))
 
+    def excerpt(self, document: Document, first: int | None = None, last: int | None = None) -> Excerpt:
+        """The text at positions `first` to `last`, both included; the whole document by default."""
+        lines = document.text.split("\n")
+        numbers = self._map.numbers or tuple(range(1, len(lines) + 1))
+        low = numbers[0] if first is None else first
+        high = numbers[-1] if last is None else last
+        chosen = [line for line, number in zip(lines, numbers, strict=False) if low <= number <= high]
+        return Excerpt(document.path, max(low, 1), min(high, numbers[-1]), self._map.unit, "\n".join(chosen))
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """Lines (or pages, cells, paragraphs) of a stored document, as citations count them."""
+
+    path: str
+    start_line: int
+    end_line: int
+    unit: LineUnit
+    text: str
+
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
@@ -227,6 +247,8 @@ class SearchResult:
     timings: Mapping[str, float] = field(default_factory=dict)
     """Seconds by stage."""
     notices: tuple[str, ...] = ()
+    reranker: str = ""
+    """The cross-encoder that had the last word, or ""."""
 
 
 # ---------------------------------------------------------------- answers
@@ -236,7 +258,10 @@ class SearchResult:
 class Source:
     """A numbered passage shown to the model: one or more neighbouring chunks of one document, merged.
 
-    `text` is the document's own text from `start` to `end`; `tokens` counts it in the generator's tokens.
+    `text` is the document's own text from `start` to `end`; `tokens` counts `shown` in the generator's
+    tokens. `lines[i]` is the range of source positions that holds the text's i-th line; empty when the lines
+    follow one another from `start_line`. `prefix` is the header of a table that starts before the text:
+    shown, never cited.
     """
 
     number: int
@@ -254,11 +279,28 @@ class Source:
     score: float
     chunk_ids: tuple[int, ...] = ()
     tokens: int = 0
+    prefix: str = ""
+    lines: tuple[tuple[int, int], ...] = ()
 
     @property
     def location(self) -> str:
         """`path:L3-L9`."""
         return location(self.path, self.start_line, self.end_line, self.unit)
+
+    @property
+    def shown(self) -> str:
+        """The source as it stands in the prompt: number, path and headings on one line, then the text."""
+        title = () if self.title in self.heading[:1] or not self.title else (self.title,)
+        head = " ".join(f"[{self.number}] {' > '.join((self.path, *title, *self.heading))}".split())
+        return "\n".join(part for part in (head, self.prefix, self.text) if part)
+
+    def range(self, start: int, end: int) -> tuple[int, int]:
+        """First and last source position of `text[start:end]`."""
+        first = self.text.count("\n", 0, start)
+        last = first + self.text.count("\n", start, max(start, end - 1))
+        if self.lines:
+            return self.lines[first][0], self.lines[last][1]
+        return self.start_line + first, self.start_line + last
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,6 +386,7 @@ class Answer:
     notices: tuple[str, ...] = ()
     reason: str = ""
     prompt_hash: str = ""
+    corpus: str = ""
 
 
 # ---------------------------------------------------------------- ingest
