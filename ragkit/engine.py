@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ragkit import config
-from ragkit.domain import Answer, Context, Document, Excerpt, Hit, LineIndex, Message, Mode, SearchResult
-from ragkit.errors import CorpusNotFound, UsageError
+from ragkit.domain import Answer, Document, Excerpt, Hit, LineIndex, Message, Mode, SearchResult
+from ragkit.errors import UsageError
 
 if TYPE_CHECKING:
     from ragkit.config import Settings
@@ -385,7 +385,7 @@ class Engine:
                 settings=self.settings.context,
                 budget=budget,
                 text_of=self.store.document_text,
-                lines_of=lambda id: self.store.document(id).lines,
+                lines_of=lambda document_id: self.store.document(document_id).lines,
             )
         with clock("generate"):
             if generator is None:
@@ -414,8 +414,8 @@ class Engine:
         left = generator.context_tokens - fixed
         if left < MIN_SOURCE_TOKENS:
             raise UsageError(
-                f"the question is too long: with its answer it takes {fixed} of the {generator.context_tokens} tokens "
-                f"that {generator.name} can see",
+                f"the question is too long: with its answer it takes {fixed} of the {generator.context_tokens} "
+                f"tokens that {generator.name} can see",
                 "ask a shorter question, or raise generate.context_tokens",
             )
         return min(wanted, left)
@@ -461,7 +461,7 @@ class _Clock:
 
 def _require_text(text: str, what: str) -> None:
     if not text.strip():
-        raise UsageError(f"the {what} is empty", f'put it in quotes: ragkit ask "how do I ...?"')
+        raise UsageError(f"the {what} is empty", 'put it in quotes: ragkit ask "how do I ...?"')
 
 
 def _words(text: str) -> int:

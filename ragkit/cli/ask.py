@@ -11,8 +11,6 @@ from ragkit.cli.common import Command, State, color_wanted, emit, format_option,
 from ragkit.errors import ABSTAINED, ANSWERED, UNSUPPORTED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ragkit.domain import Answer, Message
 
 
@@ -58,7 +56,8 @@ def ask(state: State, question: str, corpus: str, show_context: bool, format_: s
     filters = options.pop("filters")
     _apply(state, options)
     with state.engine() as engine:
-        answer = _stream(state, engine.stream(question, corpus=corpus, filters=filters))
+        answer = engine.ask(question, corpus=corpus, filters=filters, on_text=(live := _Live(state)))
+        live.wipe()
     _print_answer(state, answer, format_, show_context)
     return exit_code(answer)
 
@@ -82,7 +81,9 @@ def chat(state: State, corpus: str, **options: Any) -> None:
             if question == "/new":
                 history.clear()
                 continue
-            answer = _stream(state, engine.stream(question, corpus=corpus, filters=filters, history=history))
+            live = _Live(state)
+            answer = engine.ask(question, corpus=corpus, filters=filters, history=history, on_text=live)
+            live.wipe()
             _print_answer(state, answer, "text", show_context=False)
             history += [Message("user", question), Message("assistant", answer.text)]
 
@@ -100,20 +101,22 @@ def _read_line() -> str:
         return ""
 
 
-def _stream(state: State, pieces: Iterator[str | Answer]) -> Answer:
-    """Show the draft on a terminal's stderr while it is written; it is wiped once the checked answer is there."""
-    live = sys.stderr.isatty() and not state.quiet
-    written = ""
-    for piece in pieces:
-        if isinstance(piece, str):
-            written += piece
-            if live:
-                click.echo(click.style(piece, dim=True), err=True, nl=False)
-        else:
-            if live and written:
-                _wipe(written)
-            return piece
-    raise AssertionError("a stream ends with its answer")
+class _Live:
+    """Shows the draft on a terminal's stderr while it is written; wiped once the checked answer is there."""
+
+    def __init__(self, state: State) -> None:
+        self.on = sys.stderr.isatty() and not state.quiet
+        self.written = ""
+
+    def __call__(self, piece: str) -> None:
+        if self.on:
+            self.written += piece
+            click.echo(click.style(piece, dim=True), err=True, nl=False)
+
+    def wipe(self) -> None:
+        if self.written:
+            _wipe(self.written)
+            self.written = ""
 
 
 def _wipe(written: str) -> None:

@@ -1,0 +1,132 @@
+"""`ragkit corpus`: what has been ingested."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ragkit.cli.common import Group, State, emit, emit_lines, format_option, pass_state, table
+
+if TYPE_CHECKING:
+    from ragkit.store import CorpusStatus
+
+OUTCOMES = ["added", "updated", "renamed", "unchanged", "removed", "skipped", "failed"]
+
+
+@click.group(cls=Group, default="list")
+def corpus() -> None:
+    """What has been ingested: list, show, status, remove."""
+
+
+@corpus.command("list")
+@format_option("jsonl")
+@pass_state
+def list_(state: State, format_: str) -> None:
+    """Every corpus, with its size and age."""
+    with state.engine() as engine:
+        rows = [_json(status) for status in engine.corpora()]
+    if format_ == "json":
+        emit({"corpora": rows})
+    elif format_ == "jsonl":
+        emit_lines(rows)
+    elif rows:
+        shown = (
+            [r["name"], r["documents"], r["chunks"], r["snapshot"] or "-", r["published_at"] or "-"] for r in rows
+        )
+        click.echo(table(shown, ["CORPUS", "DOCUMENTS", "CHUNKS", "SNAPSHOT", "PUBLISHED"]))
+    else:
+        state.say("no corpus yet; run `ragkit ingest PATH`")
+
+
+@corpus.command()
+@click.argument("name", default="")
+@format_option("jsonl")
+@pass_state
+def show(state: State, name: str, format_: str) -> None:
+    """The documents of a corpus."""
+    with state.engine() as engine:
+        status = engine.status(name)
+        documents = list(engine.store.documents(status.snapshot)) if status.snapshot else []
+    rows = [{"path": d.path, "title": d.title, "format": d.format, "size": d.size} for d in documents]
+    if format_ == "json":
+        emit({**_json(status), "files": rows})
+    elif format_ == "jsonl":
+        emit_lines(rows)
+    else:
+        click.echo(table(([r["path"], r["format"], r["title"]] for r in rows), ["PATH", "FORMAT", "TITLE"]))
+
+
+@corpus.command()
+@click.argument("name", default="")
+@click.option("--outcome", multiple=True, type=click.Choice(OUTCOMES), help="Only these files. May be repeated.")
+@format_option("jsonl")
+@pass_state
+def status(state: State, name: str, outcome: tuple[str, ...], format_: str) -> None:
+    """What the latest ingest did with each file, and why."""
+    with state.engine() as engine:
+        at = engine.status(name)
+        ledger = engine.ledger(name, outcome)
+    rows = [{"path": r.path, "outcome": r.outcome, "reason": r.reason, "chunks": r.chunks} for r in ledger]
+    if format_ == "json":
+        emit({**_json(at), "ledger": rows})
+    elif format_ == "jsonl":
+        emit_lines(rows)
+    else:
+        _print_status(at)
+        shown = [r for r in rows if outcome or r["outcome"] != "unchanged"]
+        if shown:
+            click.echo()
+            click.echo(table(([r["outcome"], r["path"], r["reason"]] for r in shown), ["OUTCOME", "PATH", "REASON"]))
+
+
+@corpus.command()
+@click.argument("name")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@pass_state
+def remove(state: State, name: str, yes: bool) -> None:
+    """Delete a corpus and its index. The documents themselves are not touched."""
+    with state.engine() as engine:
+        at = engine.status(name)
+        if not yes:
+            chunks = at.snapshot.chunks if at.snapshot else 0
+            click.confirm(f"Delete corpus {at.corpus.name} ({chunks} chunks)?", abort=True, err=True)
+        engine.remove(at.corpus.name)
+    state.say(f"corpus {name} removed")
+
+
+def _json(status: CorpusStatus) -> dict[str, Any]:
+    snapshot, last = status.snapshot, status.last_ingest
+    return {
+        "name": status.corpus.name,
+        "roots": [root.path for root in status.corpus.roots],
+        "about": dict(status.corpus.about),
+        "snapshot": snapshot.name if snapshot else None,
+        "published_at": snapshot.created_at if snapshot else None,
+        "documents": snapshot.documents if snapshot else 0,
+        "chunks": snapshot.chunks if snapshot else 0,
+        "embedder": snapshot.embedder if snapshot else None,
+        "formats": dict(status.formats),
+        "unfinished": status.unfinished,
+        "last_ingest": {"started_at": last.started_at, "state": last.state, "counts": dict(last.counts)}
+        if last
+        else None,
+    }
+
+
+def _print_status(status: CorpusStatus) -> None:
+    rows = _json(status)
+    last = rows["last_ingest"]
+    counts = ", ".join(f"{count} {what}" for what, count in last["counts"].items() if count) if last else "-"
+    lines = [
+        ("corpus", rows["name"]),
+        ("folders", ", ".join(rows["roots"]) or "-"),
+        ("snapshot", f"{rows['snapshot']}, published {rows['published_at']}" if rows["snapshot"] else "none yet"),
+        ("documents", f"{rows['documents']} ({', '.join(f'{n} {f}' for f, n in rows['formats'].items())})"),
+        ("chunks", rows["chunks"]),
+        ("embedder", rows["embedder"] or "-"),
+        ("last ingest", f"{last['state']}, {last['started_at']}: {counts}" if last else "-"),
+    ]
+    click.echo(table(lines))
+    if rows["unfinished"]:
+        click.echo(f"an interrupted ingest waits; run `ragkit ingest --corpus {rows['name']}`", err=True)
