@@ -17,10 +17,11 @@ ROWS = [
     {"evaluation"},
     {"ragkit"},
     {"engine"},
-    {"ingest", "retrieve", "rerank", "context", "generate", "verify", "render", "testing"},
+    {"ingest", "retrieve", "rerank", "context", "generate", "verify", "render", "testing", "doctor"},
     {"index"},
     {"loaders", "chunking", "embed", "store", "models"},
-    {"config", "text", "filters", "scan", "prompting"},
+    {"units", "prompting", "filters", "scan"},
+    {"config", "text"},
     {"domain"},
     {"errors"},
 ]
