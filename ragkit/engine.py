@@ -410,7 +410,8 @@ class Engine:
             return wanted
         from ragkit.prompting import overhead
 
-        fixed = overhead(self.prompts, question, generator.count) + self.settings.generate.max_tokens
+        sources = self.settings.context.max_sources
+        fixed = overhead(self.prompts, question, generator.count, sources) + self.settings.generate.max_tokens
         left = generator.context_tokens - fixed
         if left < MIN_SOURCE_TOKENS:
             raise UsageError(
@@ -427,7 +428,7 @@ class Engine:
         messages = prompting.rewrite_messages(self.prompts, question, history)
         options = dataclasses.replace(generate.options(self.settings.generate), max_tokens=64, temperature=0.0)
         draft = generate.write(generator, messages, options)
-        return prompting.rewritten(draft.text, question)
+        return _first_line(draft.text) or question
 
     def _log(self, answer: Answer) -> None:
         from ragkit.render import answer_json
@@ -462,6 +463,20 @@ class _Clock:
 def _require_text(text: str, what: str) -> None:
     if not text.strip():
         raise UsageError(f"the {what} is empty", 'put it in quotes: ragkit ask "how do I ...?"')
+
+
+def _first_line(text: str) -> str:
+    """A rewritten question, without the quotes or the label that small models like to add.
+
+    >>> _first_line('Question: "How is it stopped?"\\nIt is')
+    'How is it stopped?'
+    """
+    line = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    return (
+        line.split(": ", 1)[-1].strip("\"'* ")
+        if line.lower().startswith(("question", "standalone"))
+        else line.strip("\"' ")
+    )
 
 
 def _words(text: str) -> int:

@@ -71,7 +71,10 @@ class State:
             click.echo(text, err=True)
 
 
-pass_state = click.make_pass_decorator(State, ensure=True)
+def pass_state(function: F) -> F:
+    """Hand the command its State as first argument."""
+    decorated: F = click.make_pass_decorator(State, ensure=True)(function)  # type: ignore[assignment]
+    return decorated
 
 
 def _set_overrides(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> None:

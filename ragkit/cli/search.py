@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 import click
 
 from ragkit.cli.common import Command, State, color_wanted, emit, emit_lines, format_option, pass_state
+
+if TYPE_CHECKING:
+    from ragkit.domain import Mode
 
 
 @click.command(cls=Command)
@@ -26,7 +30,7 @@ def search(
     query: str,
     corpus: str,
     limit: int | None,
-    mode: str | None,
+    mode: Mode | None,
     no_rerank: bool,
     explain: bool,
     filters: tuple[str, ...],
