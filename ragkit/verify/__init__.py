@@ -1,0 +1,185 @@
+"""A draft to a checked answer: claims, citations, support, abstention.
+
+Knows what a draft says and what its sources say; knows nothing of how either was made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ragkit.config import VerifySettings
+from ragkit.domain import Answer, Claim, Context, Draft, Embedder, Quote, Status
+from ragkit.verify.claims import Piece, cite, is_refusal, pieces
+from ragkit.verify.relevance import Relevance, relevance
+from ragkit.verify.support import Evidence, Measured
+
+__all__ = ["DECLINED", "Relevance", "abstain", "is_refusal", "relevance", "verify"]
+
+DECLINED = "Not in the documentation."
+"""The text of an answer that abstained."""
+NOTHING = Context(())
+UNSUPPORTED = "[unsupported]"
+"""What marks an unsupported claim, where the settings say to keep it marked."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """A piece of the draft with what the sources say to it."""
+
+    piece: Piece
+    supported: bool = True
+    support: float = 1.0
+    numbers: tuple[int, ...] = ()
+    quotes: tuple[Quote, ...] = ()
+
+
+def verify(
+    question: str,
+    draft: Draft,
+    context: Context,
+    *,
+    settings: VerifySettings,
+    embedder: Embedder | None = None,
+    language: str = "english",
+) -> Answer:
+    """Check every claim of the draft against the sources, and keep what they bear out.
+
+    A claim is supported when the sources it cites, or else the best other one, support it by at least
+    `settings.min_support`; the citation follows the proof. The answer abstains when the draft refuses or when
+    nothing in it is supported, and is partial when something was not. Snapshot, timings and prompt hash are the
+    caller's to add.
+    """
+    parts = pieces(draft.text)
+    claims = [piece for piece in parts if piece.kind in ("claim", "code")]
+    if not context.sources:
+        return abstain(question, "no passage was found", draft=draft, context=context)
+    refused = next((at for at, piece in enumerate(parts) if piece.kind == "refusal"), None)
+    if not claims or refused == 0:
+        reason = "the model found no answer in the sources" if parts else "the model wrote nothing"
+        return abstain(question, reason, draft=draft, context=context)
+    evidence = Evidence(context, embedder, language)
+    checked = [_check(piece, evidence, settings) for piece in parts if piece.kind != "refusal"]
+    bad = [one for one in checked if not one.supported]
+    judged = [one for one in checked if one.piece.kind in ("claim", "code")]
+    if len(bad) == len(judged) and settings.unsupported == "drop":
+        return abstain(
+            question, "nothing that the model wrote is borne out by the sources", draft=draft, context=context
+        )
+    shown = _without_unsupported(checked) if settings.unsupported == "drop" else checked
+    text, kept = _compose(shown, mark=settings.unsupported == "mark")
+    status, reason = _status(len(bad), len(judged), refused is not None, draft, settings)
+    return Answer(
+        question=question,
+        status=status,
+        text=text,
+        claims=kept,
+        sources=tuple(s for s in context.sources if any(s.number in one.numbers for one in shown)),
+        quotes=_unique(quote for claim in kept for quote in claim.quotes),
+        model=draft.model,
+        snapshot="",
+        draft=draft,
+        context=context,
+        notices=_notices(parts, context, draft),
+        reason=reason,
+    )
+
+
+def abstain(
+    question: str, reason: str, *, draft: Draft | None = None, context: Context = NOTHING, model: str = ""
+) -> Answer:
+    """An answer that declines the question, and says why."""
+    return Answer(
+        question=question,
+        status="abstained",
+        text=DECLINED,
+        claims=(),
+        sources=(),
+        quotes=(),
+        model=draft.model if draft else model,
+        snapshot="",
+        draft=draft,
+        context=context,
+        reason=reason,
+    )
+
+
+def _check(piece: Piece, evidence: Evidence, settings: VerifySettings) -> _Checked:
+    if piece.kind not in ("claim", "code"):
+        return _Checked(piece)
+    known = {source.number for source in evidence.sources}
+    measured = {number: evidence.measure(piece.text, number) for number in sorted(known)}
+    cited = [number for number in piece.cited if number in known and _bears(measured[number], settings)]
+    best = max(measured, key=lambda number: (measured[number].support, -number))
+    if not cited and _bears(measured[best], settings):
+        cited = [best]
+    quotes = tuple(window.quote() for number in cited if (window := measured[number].window))
+    return _Checked(piece, bool(cited), measured[best].support, tuple(cited), quotes)
+
+
+def _bears(measured: Measured, settings: VerifySettings) -> bool:
+    return measured.window is not None and measured.support >= settings.min_support
+
+
+def _without_unsupported(checked: Sequence[_Checked]) -> list[_Checked]:
+    """What is supported, without the headings and announcements that have nothing left below them."""
+    kept: list[_Checked] = []
+    following = 0
+    for one in reversed(checked):
+        if one.piece.kind in ("lead-in", "heading"):
+            if following:
+                kept.append(one)
+            following = 0
+        elif one.supported:
+            kept.append(one)
+            following += 1
+    return kept[::-1]
+
+
+def _compose(checked: Sequence[_Checked], *, mark: bool) -> tuple[str, tuple[Claim, ...]]:
+    """The text of the answer and its claims, which are slices of it."""
+    text = ""
+    claims: list[Claim] = []
+    for one in checked:
+        text += _lead(one.piece.lead, first=not text)
+        start = len(text)
+        text += cite(one.piece.text, one.numbers)
+        if mark and not one.supported:
+            text += f" {UNSUPPORTED}"
+        if one.piece.kind in ("claim", "code"):
+            claims.append(Claim(start, len(text), text[start:], one.supported, round(one.support, 3), one.quotes))
+    return text, tuple(claims)
+
+
+def _lead(lead: str, *, first: bool) -> str:
+    if first:
+        return lead.lstrip()
+    return lead or " "
+
+
+def _status(bad: int, judged: int, refused: bool, draft: Draft, settings: VerifySettings) -> tuple[Status, str]:
+    if bad:
+        done = {"drop": "left out", "mark": "marked", "keep": "kept"}[settings.unsupported]
+        return (
+            "partial",
+            f"{bad} of {judged} statements {'is' if bad == 1 else 'are'} not borne out by the sources: {done}",
+        )
+    if refused:
+        return "partial", "the model says that the sources answer only a part"
+    if draft.truncated:
+        return "partial", "the answer reached generate.max_tokens"
+    return "answered", ""
+
+
+def _notices(parts: Sequence[Piece], context: Context, draft: Draft) -> tuple[str, ...]:
+    known = {source.number for source in context.sources}
+    invented = sorted({number for piece in parts for number in piece.cited} - known)
+    notices = [f"the model cited [{number}], which is not a source" for number in invented]
+    if draft.truncated:
+        notices.append("the answer reached generate.max_tokens and may be cut short")
+    return tuple(notices)
+
+
+def _unique(quotes: Iterable[Quote]) -> tuple[Quote, ...]:
+    found = {(q.number, q.start_line, q.end_line, q.text): q for q in quotes}
+    return tuple(found[key] for key in sorted(found))

@@ -1,0 +1,222 @@
+"""How well the sources bear out one claim, and the lines that do it.
+
+Knows sentences, terms and vectors; knows nothing of drafts, answers or settings. A claim is compared with
+every window of one to three neighbouring units of every source; what must be exact (numbers, names,
+options) is checked letter by letter.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+from ragkit.domain import Context, Embedder, Quote, Source
+from ragkit.text import analyse, fold
+from ragkit.units import units
+
+WINDOW = 3
+"""Neighbouring units that may bear out one claim together."""
+CAP = 0.3
+"""Support of a claim with a number, name or option that the source does not have is at most this."""
+EMBEDDED = 8
+"""Windows compared by vector for each claim, those that share most terms first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """A logistic model of the features of `Measured`."""
+
+    bias: float
+    coverage: float
+    pairs: float
+    cosine: float
+    negation: float
+    missing: float
+
+
+WITH_VECTORS = Weights(-4.0, 4.0, 1.5, 3.0, -0.5, -1.0)
+WITHOUT_VECTORS = Weights(-3.0, 5.0, 1.5, 0.0, -0.5, -1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One to three neighbouring units of a source: `source.text[start:end]`."""
+
+    source: Source
+    start: int
+    end: int
+    size: int
+    terms: frozenset[str]
+    pairs: frozenset[tuple[str, str]]
+    negative: bool
+
+    @property
+    def text(self) -> str:
+        return self.source.text[self.start : self.end]
+
+    def quote(self) -> Quote:
+        """The window's lines, verbatim."""
+        first, last = self.source.range(self.start, self.end)
+        return Quote(self.source.number, self.source.path, first, last, self.source.unit, self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A claim against one source: features in [0, 1], the window that bears it out, and the support they make."""
+
+    window: Window | None
+    coverage: float = 0.0
+    pairs: float = 0.0
+    cosine: float = 0.0
+    negation: float = 0.0
+    missing: tuple[str, ...] = ()
+    support: float = 0.0
+
+
+class Evidence:
+    """The sources of one context, cut and counted once, for any number of claims."""
+
+    def __init__(self, context: Context, embedder: Embedder | None = None, language: str = "english") -> None:
+        self.sources = context.sources
+        self._embedder = embedder
+        self._language = language
+        self._vectors: dict[str, object] = {}
+        self._heads = {s.number: frozenset(analyse(" ".join((s.title, *s.heading)), language)) for s in self.sources}
+        self._exact = {
+            s.number: _plain(" ".join((s.path, s.title, *s.heading, s.prefix, s.text))) for s in self.sources
+        }
+
+    @cached_property
+    def windows(self) -> dict[int, list[Window]]:
+        """By source number."""
+        return {source.number: list(self._cut(source)) for source in self.sources}
+
+    @cached_property
+    def _weights(self) -> dict[str, float]:
+        single = [window for found in self.windows.values() for window in found if window.size == 1]
+        seen = Counter(term for window in single for term in window.terms)
+        return {term: math.log(1 + len(single) / (0.5 + count)) for term, count in seen.items()}
+
+    def measure(self, claim: str, number: int) -> Measured:
+        """The claim against the windows of source `number`."""
+        terms = analyse(claim, self._language)
+        if not terms or not self.windows[number]:
+            return Measured(None)
+        weights = self._weights
+        unseen = max(weights.values(), default=1.0)
+        wanted = {term: weights.get(term, unseen) for term in terms}
+        total = sum(wanted.values())
+        head = self._heads[number]
+
+        def coverage(window: Window) -> float:
+            return sum(weight for term, weight in wanted.items() if term in window.terms or term in head) / total
+
+        ranked = sorted(self.windows[number], key=lambda w: (coverage(w) - 0.02 * w.size, -w.start), reverse=True)
+        best, cosine = self._nearest(claim, ranked[:EMBEDDED])
+        mine = frozenset(pairwise(terms))
+        measured = Measured(
+            window=best,
+            coverage=coverage(ranked[0]),
+            pairs=len(mine & ranked[0].pairs) / len(mine) if mine else coverage(ranked[0]),
+            cosine=cosine,
+            negation=float(is_negative(claim) != ranked[0].negative),
+            missing=tuple(exact for exact in exact_terms(claim) if not found_in(exact, self._exact[number])),
+        )
+        return self._weighed(measured)
+
+    def _weighed(self, m: Measured) -> Measured:
+        w = WITH_VECTORS if self._embedder is not None else WITHOUT_VECTORS
+        logit = w.bias + w.coverage * m.coverage + w.pairs * m.pairs + w.cosine * m.cosine + w.negation * m.negation
+        support = 1 / (1 + math.exp(-logit))
+        if m.missing:
+            support = min(support, CAP)
+        return Measured(m.window, m.coverage, m.pairs, m.cosine, m.negation, m.missing, support)
+
+    def _nearest(self, claim: str, ranked: Sequence[Window]) -> tuple[Window, float]:
+        """The window to quote, and the highest cosine of any."""
+        if self._embedder is None:
+            return ranked[0], 0.0
+        texts = [claim, *(window.text for window in ranked)]
+        fresh = [text for text in dict.fromkeys(texts) if text not in self._vectors]
+        self._vectors.update(zip(fresh, self._embedder.embed(fresh), strict=True) if fresh else ())
+        claim_vector = self._vectors[claim]
+        cosines = [float(claim_vector @ self._vectors[window.text]) for window in ranked]  # type: ignore[operator]
+        return ranked[0], max(0.0, *cosines)
+
+    def _cut(self, source: Source) -> Iterable[Window]:
+        parts = [unit for unit in units(source.text) if unit.kind != "fence"]
+        terms = [analyse(unit.text, self._language) for unit in parts]
+        negative = [is_negative(unit.text) for unit in parts]
+        for first in range(len(parts)):
+            for last in range(first, min(first + WINDOW, len(parts))):
+                together = [term for unit in terms[first : last + 1] for term in unit]
+                yield Window(
+                    source,
+                    parts[first].start,
+                    parts[last].end,
+                    last - first + 1,
+                    frozenset(together),
+                    frozenset(pairwise(together)),
+                    any(negative[first : last + 1]),
+                )
+
+
+# ---------------------------------------------------------------- what must be exact
+
+_NEGATIVE = re.compile(
+    r"\b(?:not|no|never|none|cannot|without|neither|nor|unsupported|disabled?)\b|n't\b", re.IGNORECASE
+)
+_CODE = re.compile(r"`+([^`\n]+)`+")
+_QUOTED = re.compile(r"[\"“]([^\"“”\n]{2,80})[\"”]")
+_NAME = re.compile(
+    r"(?<![\w.-])(?:--?[A-Za-z][\w-]*"  # options
+    r"|[A-Za-z_]\w*(?:[._/:-]\w+)*(?:_\w+)"  # snake_case
+    r"|\w+(?:/[\w.-]+)+|\.?/[\w./-]+"  # paths
+    r"|[a-z]+[A-Z]\w*|[A-Z][a-z]+[A-Z]\w*"  # camelCase
+    r"|[A-Za-z_]\w+(?:\.[A-Za-z_]\w+)+)"  # dotted.names
+)
+_NUMBER = re.compile(r"(?<![\w.])v?\d+(?:[.,]\d+)*(?![\w]*[a-zA-Z]{4,})")
+_WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+_SPELT = {word: str(value) for value, word in enumerate(_WORDS)}
+
+
+def is_negative(text: str) -> bool:
+    """Whether a sentence denies something."""
+    return bool(_NEGATIVE.search(text))
+
+
+def exact_terms(claim: str) -> list[str]:
+    """Numbers, versions, options, paths, identifiers and quoted words of a claim: what a source must spell the same.
+
+    >>> exact_terms("Set `size_tokens` to 256 with --chunk in v1.2.")
+    ['size_tokens', '--chunk', '256', 'v1.2']
+    """
+    found = [word for match in _CODE.finditer(claim) for word in match[1].split()]
+    rest = _CODE.sub(" ", claim)
+    found += [match[1].strip() for match in _QUOTED.finditer(rest)]
+    found += [match[0] for match in _NAME.finditer(rest)]
+    found += [match[0].rstrip(".,") for match in _NUMBER.finditer(_NAME.sub(" ", rest))]
+    cleaned = (word.strip("\"'`,;()").rstrip(".:") for word in found)
+    return [word for word in dict.fromkeys(cleaned) if word and any(map(str.isalnum, word))]
+
+
+def found_in(exact: str, plain: str) -> bool:
+    """Whether a source, as `_plain` gives it, spells an exact term; a number may be spelt out."""
+    wanted = _plain(exact)
+    if wanted[:1].isdigit() or re.match(r"v\d", wanted):
+        number = wanted.removeprefix("v")
+        pattern = rf"(?<![\d.])v?{re.escape(number)}(?!\d|\.\d)"
+        return bool(re.search(pattern, plain)) or any(
+            spelt == number and re.search(rf"\b{word}\b", plain) for word, spelt in _SPELT.items()
+        )
+    return wanted in plain
+
+
+def _plain(text: str) -> str:
+    """Folded, blanks made single, thousands without their commas."""
+    return re.sub(r"(?<=\d),(?=\d{3}\b)", "", " ".join(fold(text).split()))
