@@ -22,6 +22,26 @@ Rankings = Mapping[str, Sequence[str]]
 RETRIEVAL = ("nDCG@10", "Recall@5", "Recall@10", "MRR@10", "MAP@10", "HitRate@5", "Precision@5")
 """What `ragkit eval retrieval` reports unless told otherwise."""
 
+
+def retrieval_names(k: int) -> tuple[str, ...]:
+    """The usual measures of a ranking of `k`.
+
+    >>> retrieval_names(10) == RETRIEVAL, retrieval_names(3)
+    (True, ('nDCG@3', 'Recall@3', 'MRR@3', 'MAP@3', 'HitRate@3', 'Precision@3'))
+    """
+    few = min(5, k)
+    names = (
+        f"nDCG@{k}",
+        f"Recall@{few}",
+        f"Recall@{k}",
+        f"MRR@{k}",
+        f"MAP@{k}",
+        f"HitRate@{few}",
+        f"Precision@{few}",
+    )
+    return tuple(dict.fromkeys(names))
+
+
 _IR_NAMES = {"nDCG": "nDCG", "Recall": "R", "Precision": "P", "MRR": "RR", "MAP": "AP", "HitRate": "Success"}
 
 

@@ -5,8 +5,12 @@ Knows numbers and their spelling; knows nothing of engines or of how a score was
 
 from __future__ import annotations
 
+import json
+import os
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from ragkit.domain import JSON
@@ -101,6 +105,17 @@ def question_rows(report: Report) -> Iterator[dict[str, JSON]]:
         if report.task == "answers":
             row |= {"status": scored.status, "answer": scored.answer}
         yield row
+
+
+def write(report: Report, file: Path) -> None:
+    """The report as one JSON file, written whole: a reader sees the old one or the new one."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(to_json(report), ensure_ascii=False, indent=2) + "\n"
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=file.parent, prefix=file.name, delete=False) as aside:
+        aside.write(text)
+        aside.flush()
+        os.fsync(aside.fileno())
+    Path(aside.name).replace(file)
 
 
 def to_text(report: Report) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ragkit.domain import JSON, Answer, Hit, Mode, Progress
+from ragkit.domain import JSON, Answer, Hit, Mode, Progress, text_hash
 from ragkit.errors import DatasetError, RagkitError
 from ragkit.evaluation import measures
 from ragkit.evaluation.datasets import Dataset, Gold, Level, Question, holds_quote, same_document
@@ -37,9 +37,13 @@ _HITS_PER_DOCUMENT = 5
 
 
 def prepare_corpus(engine: Engine, dataset: Dataset) -> str:
-    """Ingest a BEIR set under a name made of its content, unless that was done before; the corpus's name."""
-    name = re.sub(r"[^a-z0-9]+", "-", f"eval-{dataset.name}-{dataset.fingerprint}".lower())
-    if name not in {corpus.name for corpus in engine.corpora()}:
+    """Ingest a BEIR set, unless this engine's store holds it already as these settings would cut and embed it.
+
+    Returns the corpus's name, which changes with the dataset's content and with those settings.
+    """
+    built_by = (dataset.fingerprint, engine.settings.chunk, engine.settings.embed, engine.settings.lexical)
+    name = re.sub(r"[^a-z0-9]+", "-", f"eval-{dataset.name}-{text_hash(repr(built_by))[:8]}".lower())
+    if not any(status.corpus.name == name and status.snapshot for status in engine.corpora()):
         engine.ingest_documents(dataset.documents(), corpus=name)
     return name
 
@@ -48,7 +52,7 @@ def run_retrieval(
     engine: Engine,
     dataset: Dataset,
     *,
-    corpus: str | None = None,
+    corpus: str = "",
     mode: Mode | None = None,
     rerank: bool | None = None,
     names: Sequence[str] = measures.RETRIEVAL,
@@ -103,15 +107,13 @@ def run_answers(
     engine: Engine,
     dataset: Dataset,
     *,
-    corpus: str | None = None,
+    corpus: str = "",
     progress: Progress | None = None,
-    similarity: Callable[[str, str], float] | None = None,
 ) -> Report:
     """Ask every question and score the answers.
 
-    `similarity` gives the likeness of answer and reference in [0, 1]; without it SemanticSimilarity is left out.
+    Faithfulness counts every claim that was written only if `verify.unsupported` is mark or keep.
     """
-    names = tuple(name for name in ANSWERS if similarity or name != "SemanticSimilarity")
     scored: list[Scored] = []
     snapshots: set[str] = set()
     models: set[str] = set()
@@ -121,7 +123,7 @@ def run_answers(
             answer = engine.ask(question.text, corpus=corpus)
         except RagkitError as error:
             seconds = time.perf_counter() - began
-            worst = dict.fromkeys(_applicable(question, names), 0.0)
+            worst = dict.fromkeys(_applicable(question), 0.0)
             scored.append(Scored(question.id, question.text, worst, question.kind, seconds, error=str(error)))
             continue
         snapshots.add(answer.snapshot)
@@ -130,7 +132,7 @@ def run_answers(
             Scored(
                 id=question.id,
                 question=question.text,
-                scores=score_answer(question, answer, similarity),
+                scores=score_answer(question, answer, similarity=lambda a, b: _similarity(engine, a, b)),
                 kind=question.kind,
                 seconds=time.perf_counter() - began,
                 hits=tuple(quote.location for quote in answer.quotes),
@@ -142,10 +144,19 @@ def run_answers(
         task="answers",
         dataset=dataset.name,
         fingerprint=dataset.fingerprint,
-        names=names,
+        names=ANSWERS,
         questions=tuple(scored),
         about=_about(corpus, snapshots, {"model": ", ".join(sorted(filter(None, models)))}),
+        notices=("unsupported claims were dropped before they could be counted: Faithfulness is of what was shown",)
+        if engine.settings.verify.unsupported == "drop"
+        else (),
     )
+
+
+def _similarity(engine: Engine, one: str, two: str) -> float:
+    """Cosine of the two texts under the engine's embedder."""
+    vectors = engine.embedder.embed([one, two])
+    return float(vectors[0] @ vectors[1])
 
 
 # ---------------------------------------------------------------- one answer
@@ -157,57 +168,46 @@ def score_answer(
     """The measures that apply to one answer, each in [0, 1].
 
     Faithfulness and CitationPrecision need an answer that claims something; the likeness to a reference needs
-    a reference (an abstention is like none of them: 0). AbstentionPrecision applies where the engine
-    abstained, AbstentionRecall where it should have.
+    a reference (an abstention is like none: 0). AbstentionPrecision applies where the question was declined,
+    AbstentionRecall where it should have been. An answer of which no claim is supported counts as declined:
+    with `verify.unsupported` at its default, nothing of it would be shown.
     """
-    abstained = answer.status == "abstained"
+    borne_out = [claim for claim in answer.claims if claim.supported]
+    declined = answer.status == "abstained" or not borne_out
     scores: dict[str, float] = {}
-    if not abstained:
-        scores["Faithfulness"] = _faithfulness(answer)
-        cited = _citation_precision(answer)
-        if cited is not None:
-            scores["CitationPrecision"] = cited
+    if answer.claims:
+        scores["Faithfulness"] = len(borne_out) / len(answer.claims)
+        scores["CitationPrecision"] = _citation_precision(answer)
     if question.answerable and question.answer:
-        said = "" if abstained else _without_citations(answer.text)
-        scores["TokenF1"] = measures.token_f1(said, question.answer) if said else 0.0
-        scores["RougeL"] = measures.rouge_l(said, question.answer) if said else 0.0
+        shown = answer.text if len(borne_out) == len(answer.claims) else " ".join(claim.text for claim in borne_out)
+        said = "" if declined else re.sub(r"\s*\[\d+\]", "", shown).strip()
+        scores["TokenF1"] = measures.token_f1(said, question.answer)
+        scores["RougeL"] = measures.rouge_l(said, question.answer)
         if similarity:
             scores["SemanticSimilarity"] = min(1.0, max(0.0, similarity(said, question.answer))) if said else 0.0
-    if abstained:
+    if declined:
         scores["AbstentionPrecision"] = float(not question.answerable)
     if not question.answerable:
-        scores["AbstentionRecall"] = float(abstained)
+        scores["AbstentionRecall"] = float(declined)
     return scores
 
 
-def _faithfulness(answer: Answer) -> float:
-    """Share of the answer's claims that the verifier found supported; an answer without claims supports nothing."""
-    return sum(claim.supported for claim in answer.claims) / len(answer.claims) if answer.claims else 0.0
+def _citation_precision(answer: Answer) -> float:
+    """Share of the sources cited in the draft that the verifier found to bear out a claim; 0 if it cites none."""
+    written = answer.draft.text if answer.draft else answer.text
+    cited = {int(number) for number in re.findall(r"\[(\d+)\]", written)}
+    proved = {quote.number for claim in answer.claims if claim.supported for quote in claim.quotes}
+    return len(cited & proved) / len(cited) if cited else 0.0
 
 
-def _citation_precision(answer: Answer) -> float | None:
-    """Share of the answer's citations that stand at a supported claim and are borne out by a quote of that source."""
-    cited = right = 0
-    for claim in answer.claims:
-        numbers = {int(number) for number in re.findall(r"\[(\d+)\]", answer.text[claim.start : claim.end])}
-        proved = {quote.number for quote in claim.quotes} if claim.supported else set()
-        cited += len(numbers)
-        right += len(numbers & proved)
-    return right / cited if cited else None
-
-
-def _applicable(question: Question, names: Sequence[str]) -> list[str]:
+def _applicable(question: Question) -> list[str]:
     """What a failed question scores its worst in."""
-    wanted = {"Faithfulness", "CitationPrecision"}
+    names = ["Faithfulness", "CitationPrecision"]
     if question.answerable and question.answer:
-        wanted |= {"TokenF1", "RougeL", "SemanticSimilarity"}
+        names += ["TokenF1", "RougeL", "SemanticSimilarity"]
     if not question.answerable:
-        wanted |= {"AbstentionRecall"}
-    return [name for name in names if name in wanted]
-
-
-def _without_citations(text: str) -> str:
-    return re.sub(r"\s*\[\d+\]", "", text).strip()
+        names.append("AbstentionRecall")
+    return names
 
 
 # ---------------------------------------------------------------- rankings of units
@@ -263,7 +263,7 @@ class _Found:
 
 
 def _search(
-    engine: Engine, question: Question, *, corpus: str | None, mode: Mode | None, rerank: bool | None, limit: int
+    engine: Engine, question: Question, *, corpus: str, mode: Mode | None, rerank: bool | None, limit: int
 ) -> _Found:
     began = time.perf_counter()
     try:
@@ -282,8 +282,8 @@ def _progressing(questions: Sequence[Question], what: str, progress: Progress | 
         progress(what, len(questions), len(questions))
 
 
-def _about(corpus: str | None, snapshots: set[str], more: Mapping[str, JSON]) -> dict[str, JSON]:
-    return {"corpus": corpus or "", "snapshot": ", ".join(sorted(snapshots)), **more}
+def _about(corpus: str, snapshots: set[str], more: Mapping[str, JSON]) -> dict[str, JSON]:
+    return {"corpus": corpus, "snapshot": ", ".join(sorted(snapshots)), **more}
 
 
 def _left_out(dataset: Dataset, judged: Sequence[Question]) -> tuple[str, ...]:

@@ -1,0 +1,127 @@
+"""`ragkit eval`: measure retrieval and answers on labelled questions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ragkit.cli.common import Group, State, emit, emit_lines, format_option, pass_state
+
+if TYPE_CHECKING:
+    from ragkit.domain import Mode
+    from ragkit.evaluation.datasets import Level
+    from ragkit.evaluation.report import Report
+
+_DATASET = click.option(
+    "--dataset",
+    required=True,
+    metavar="PATH",
+    type=click.Path(path_type=Path),
+    help="A folder in BEIR layout, or a JSONL file of questions over an ingested corpus.",
+)
+_CORPUS = click.option("--corpus", default="", metavar="NAME", help="Which corpus; a BEIR set brings its own.")
+_FIRST = click.option("-n", "--limit", type=click.IntRange(1), help="Only the first so many questions.")
+_OUT = click.option(
+    "--out",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Also write the report as JSON to FILE.",
+)
+
+
+@click.group("eval", cls=Group)
+def eval_() -> None:
+    """Measure retrieval and answers on labelled questions."""
+
+
+@eval_.command()
+@_DATASET
+@_CORPUS
+@_FIRST
+@click.option("-k", "cutoff", type=click.IntRange(1), default=10, show_default=True, help="Length of the rankings.")
+@click.option("--measure", "names", multiple=True, metavar="NAME", help="Such as Recall@20 or MAP; repeatable.")
+@click.option("--mode", type=click.Choice(["hybrid", "dense", "lexical"]), help="Which indexes answer.")
+@click.option("--no-rerank", is_flag=True, help="Leave the order to fusion.")
+@click.option("--level", type=click.Choice(["document", "passage"]), help="What is ranked.  [default: the finest]")
+@format_option("jsonl", "md")
+@_OUT
+@pass_state
+def retrieval(
+    state: State,
+    dataset: Path,
+    corpus: str,
+    limit: int | None,
+    cutoff: int,
+    names: tuple[str, ...],
+    mode: Mode | None,
+    no_rerank: bool,
+    level: Level | None,
+    format_: str,
+    out: Path | None,
+) -> None:
+    """Search for every question and score the rankings: nDCG, recall, MRR, MAP with their intervals."""
+    from ragkit.evaluation import datasets, measures, run
+
+    data = datasets.load(dataset, limit)
+    with state.engine() as engine:
+        if data.corpus_file is not None and not corpus:
+            corpus = run.prepare_corpus(engine, data)
+        report = run.run_retrieval(
+            engine,
+            data,
+            corpus=corpus,
+            mode=mode,
+            rerank=False if no_rerank else None,
+            names=names or measures.retrieval_names(cutoff),
+            level=level,
+            progress=engine.progress,
+        )
+    _show(report, format_, out)
+
+
+@eval_.command()
+@_DATASET
+@_CORPUS
+@_FIRST
+@click.option("--no-llm", is_flag=True, help="Answer with the best sentences; no language model.")
+@click.option("-m", "--model", metavar="MODEL", help="Generator: a catalogue name, hub:..., path:FILE.")
+@format_option("jsonl", "md")
+@_OUT
+@pass_state
+def answers(
+    state: State,
+    dataset: Path,
+    corpus: str,
+    limit: int | None,
+    no_llm: bool,
+    model: str | None,
+    format_: str,
+    out: Path | None,
+) -> None:
+    """Ask every question and score the answers: faithfulness, citations, likeness to the reference, abstention."""
+    from ragkit.evaluation import datasets, run
+
+    data = datasets.load(dataset, limit)
+    state.override("verify.unsupported", "mark")  # what was written is measured, not what would be shown of it
+    state.override("generate.backend", "extractive" if no_llm else None)
+    state.override("generate.model", model)
+    with state.engine() as engine:
+        if data.corpus_file is not None and not corpus:
+            corpus = run.prepare_corpus(engine, data)
+        report = run.run_answers(engine, data, corpus=corpus, progress=engine.progress)
+    _show(report, format_, out)
+
+
+def _show(report: Report, format_: str, out: Path | None) -> None:
+    from ragkit.evaluation import report as reports
+
+    if out is not None:
+        reports.write(report, out)
+    if format_ == "json":
+        emit(reports.to_json(report))
+    elif format_ == "jsonl":
+        emit_lines(reports.question_rows(report))
+    else:
+        click.echo(reports.to_markdown(report) if format_ == "md" else reports.to_text(report))
