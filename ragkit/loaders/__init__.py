@@ -116,6 +116,9 @@ def format_of(path: str, data: bytes) -> str:
     """Name of the format: by extension, else by the first bytes. Raises SkipFile when nothing reads it."""
     name = PurePosixPath(path).name
     suffix = PurePosixPath(path).suffix.lower()
+    inner = PurePosixPath(name.removesuffix(suffix)).suffix.lower()
+    if suffix == ".txt" and inner in (".rst", ".md", ".adoc"):  # Sphinx and others publish their sources so
+        suffix = inner
     if suffix in REGISTRY:
         return REGISTRY[suffix].partition(":")[0]
     if data.startswith(b"%PDF-"):

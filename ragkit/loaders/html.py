@@ -99,9 +99,11 @@ class _Walk:
                 self._leave()
             following = node.next
             while following is None:
-                node = node.parent
-                if node is None or node.mem_id == top:
-                    break
+                parent = node.parent
+                if parent is None or parent.mem_id == top:
+                    writer.flush()
+                    return writer.units
+                node = parent
                 self._leave()
                 following = node.next
             node = following
@@ -200,6 +202,6 @@ def _metadata(page: LexborHTMLParser) -> dict[str, JSON]:
         value = (attributes.get("content") or "").strip()
         if key and value:
             found.setdefault(key, value)
-    if "date" not in found and (node := page.css_first("time[datetime]")):
-        found["date"] = node.attributes.get("datetime") or ""
+    if "date" not in found and (time := page.css_first("time[datetime]")):
+        found["date"] = time.attributes.get("datetime") or ""
     return {key: value for key, value in with_date(found).items() if value}

@@ -31,17 +31,20 @@ _CLASSES = _words(
     # Sphinx, docutils
     "sphinxsidebar sphinxsidebarwrapper related headerlink viewcode-link viewcode-back genindex-jumpbox "
     "genindextable modindextable modindex-jumpbox linenos linenodiv lineno gutter rouge-gutter wy-nav-side "
-    "rst-versions mobile-nav nav-content bottom-links contents-local sidebar-drawer toc-drawer back-to-top edit-this-page "
+    "rst-versions mobile-nav nav-content bottom-links contents-local sidebar-drawer toc-drawer "
+    "back-to-top edit-this-page "
     # DocBook
     "navheader navfooter toc indexdiv id_link list-of-tables list-of-figures "
     # Docusaurus, MkDocs, Hugo, GitHub
     "hash-link table-of-contents pagination-nav pagination theme-doc-breadcrumbs theme-doc-footer md-sidebar "
-    "md-header md-footer md-source md-tabs anchorjs-link heading-anchor anchor-link permalink td-toc td-sidebar feedback "
+    "md-header md-footer md-source md-tabs anchorjs-link heading-anchor anchor-link permalink td-toc td-sidebar "
+    "feedback "
     # SQLite
     "nosearch mainmenu submenu searchmenu fancy_toc "
     # anywhere
     "nav navbar navigation breadcrumb breadcrumbs site-header site-footer page-header-nav skip-link skiplink "
-    "skip-nav sr-only visually-hidden screen-reader-text noprint no-print prev-next prevnext page-nav page-footer footer "
+    "skip-nav sr-only visually-hidden screen-reader-text noprint no-print prev-next prevnext page-nav page-footer "
+    "footer "
     "copyright social-share share-buttons newsletter advertisement ads banner-ad"
 )
 _SOFT = frozenset(["sidebar", "menu", "banner", "header-nav", "side-nav", "sidenav", "topbar"])

@@ -1,0 +1,100 @@
+"""AsciiDoc as text: its headings, anchors, delimited blocks, lists and tables; the text untouched."""
+
+from __future__ import annotations
+
+import re
+
+from ragkit.domain import JSON, Block, BlockKind, Document
+from ragkit.loaders.charset import decode
+from ragkit.loaders.frontmatter import front_matter, with_date
+from ragkit.loaders.structure import Heading, Slugs, fill_gaps, line_starts, paragraphs, sections, trim
+
+_HEADING = re.compile(r"(={1,6}|#{1,6})[ \t]+(\S.*?)(?:[ \t]+\1)?[ \t]*$")
+_ANCHOR = re.compile(r"\[(?:\[([^\],]+)[^\]]*\]|#([^\],.%]+)[^\]]*)\]\s*$|\[.*\bid=[\"']?([\w-]+).*\]\s*$")
+_FENCE = re.compile(r"(-{4,}|\.{4,}|\+{4,}|_{4,}|/{4,}|```|[|,:!]={3,})[\w,]*[ \t]*$")
+_KINDS: dict[str, BlockKind] = {"-": "code", ".": "code", "`": "code", "_": "quote", "|": "table", ",": "table"}
+_ITEM = re.compile(r"[ \t]*(?:[*-]|\*{2,5}|\.{1,5}|\d+\.)[ \t]+\S", re.M)
+_ATTRIBUTE = re.compile(r":([\w-]+):[ \t]*(.*)$")
+_INLINE = re.compile(r"(?:link:|xref:|<<)[^\[,>]*[\[,]([^\]>]*)(?:\]|>>)|([*_`+#]{1,2})(?=\S)(.+?)(?<=\S)\2")
+
+
+def load_asciidoc(data: bytes, path: str) -> Document:
+    """Headings of the `=` form become sections; `----` and its like keep their content in one block."""
+    text = decode(data, path)
+    metadata, body = front_matter(text)
+    blocks, headings, attributes = _parse(text, body)
+    spans = [(0, body)] if body else []
+    filled = tuple(fill_gaps(text, blocks, [*spans, *attributes[1]], "paragraph"))
+    title = metadata.get("title") or (headings[0].text if headings else "")
+    merged = with_date({**attributes[0], **metadata})
+    return Document(path, text, "asciidoc", str(title), merged, sections(headings, len(text)), filled)
+
+
+def _parse(text: str, body: int) -> tuple[list[Block], list[Heading], tuple[dict[str, JSON], list[tuple[int, int]]]]:
+    starts = line_starts(text)
+    blocks: list[Block] = []
+    headings: list[Heading] = []
+    attributes: dict[str, JSON] = {}
+    comments: list[tuple[int, int]] = []
+    slugs = Slugs()
+    anchor, at, plain = "", 0, body
+    while at < len(starts) - 1:
+        start, end = starts[at], starts[at + 1]
+        at += 1
+        if start < body:
+            continue
+        line = text[start:end].rstrip()
+        if match := _HEADING.match(line):
+            blocks += _plain(text, plain, start)
+            name = _INLINE.sub(lambda m: m[1] or m[3] or "", match[2]).strip()
+            slug = slugs.take(anchor) if anchor else "_" + slugs.of(name).replace("-", "_")
+            headings.append(Heading(start, len(match[1]), name, slug))
+            blocks.append(Block("heading", *trim(text, start, end)))
+            plain = end
+        elif match := _FENCE.match(line):
+            close = next(
+                (i for i in range(at, len(starts) - 1) if text[starts[i] : starts[i + 1]].rstrip() == match[1]), -1
+            )
+            if close >= 0:
+                blocks += _plain(text, plain, start)
+                plain = starts[close + 1]
+                at = close + 1
+                if match[1][0] == "/":
+                    comments.append((start, plain))
+                else:
+                    blocks.append(_delimited(text, start, plain, match[1][0]))
+        elif match := _ATTRIBUTE.match(line):
+            attributes.setdefault(match[1], match[2])
+        elif line.startswith("//") and not line.startswith("///"):
+            blocks += _plain(text, plain, start)
+            comments.append((start, end))
+            plain = end
+        match = _ANCHOR.match(line)
+        anchor = (match[1] or match[2] or match[3]) if match else anchor if not line else ""
+    blocks += _plain(text, plain, len(text))
+    return blocks, headings, (attributes, comments)
+
+
+def _delimited(text: str, start: int, end: int, mark: str) -> Block:
+    kind = _KINDS.get(mark, "other")
+    start, end = trim(text, start, end)
+    if kind != "table":
+        return Block(kind, start, end)
+    inside = text.find("\n", start) + 1, text.rfind("\n", start, end) + 1
+    groups = paragraphs(text, *inside) if inside[0] < inside[1] else []
+    if len(groups) == 1:  # one row a line
+        groups = [trim(text, m.start(), m.end()) for m in re.compile(r"[^\n]+").finditer(text, *groups[0])]
+    header = (start, groups[0][1]) if len(groups) > 1 else None
+    return Block(kind, start, end, tuple(groups[1:] if header else groups), header)
+
+
+def _plain(text: str, start: int, end: int) -> list[Block]:
+    blocks: list[Block] = []
+    for span in paragraphs(text, start, end):
+        marks = [match.start() for match in _ITEM.finditer(text, *span)]
+        if marks and not text[span[0] : marks[0]].strip():
+            rows = zip(marks, [*marks[1:], span[1]], strict=True)
+            blocks.append(Block("list", *span, tuple(trim(text, a, b) for a, b in rows)))
+        else:
+            blocks.append(Block("paragraph", *span))
+    return blocks
