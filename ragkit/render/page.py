@@ -1,0 +1,217 @@
+"""Hits, answers and reports as plain text and as Markdown, for people.
+
+Knows the domain and the layout; whether there is colour, and how wide the page is, the caller says.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from ragkit.domain import Answer, Claim, Context, Hit, IngestReport, Quote, SearchResult, Source, location
+from ragkit.render.terminal import clean, emphasise, one_line, shorten, style, wrap
+from ragkit.text import analyse, snippet, term_spans
+
+SNIPPET = 240
+"""Characters of a hit that are shown."""
+QUOTED_LINES = 4
+"""Lines of a quote that are shown; JSON has them all."""
+NEAREST = 3
+"""Passages that are named when the question was declined."""
+_GUTTER = "    │ "
+_CITATION = re.compile(r"\[\d{1,3}\]")
+
+
+# ---------------------------------------------------------------- search
+
+
+def search_text(result: SearchResult, *, color: bool = False, explain: bool = False, width: int = 0) -> str:
+    """The hits, best first, each with its place, headings, score and a snippet. `width` 0 breaks no lines."""
+    digits = len(str(len(result.hits)))
+    parts = [_hit(number, hit, digits, color, explain, width) for number, hit in enumerate(result.hits, 1)]
+    if explain:
+        parts.append(_explanation(result, color))
+    return "\n\n".join(parts)
+
+
+def _hit(number: int, hit: Hit, digits: int, color: bool, explain: bool, width: int) -> str:
+    indent = " " * (digits + 2)
+    chunk = hit.passage.chunk
+    place = style(one_line(hit.passage.location), "path", color)
+    lines = [f"{style(f'{number:>{digits}}', 'number', color)}  {place}  {style(f'{hit.score:.3f}', 'dim', color)}"]
+    if trail := _trail(hit.passage.title, chunk.heading):
+        lines.append(indent + style(trail, "dim", color))
+    shown, spans = snippet(clean(chunk.text), hit.terms, SNIPPET)
+    lines.append(wrap(emphasise(shown, spans, color), width, indent))
+    if explain:
+        stages = (f"{s.stage} {_rank(s.rank)} {_score(s.score)}".rstrip() for s in hit.stages)
+        lines.append(indent + style("  ".join(stages), "dim", color))
+    return "\n".join(lines)
+
+
+def _explanation(result: SearchResult, color: bool) -> str:
+    reranker = f"reranked by {result.reranker}" if result.reranker else "not reranked: rerank.model is none or unused"
+    seconds = "  ".join(f"{stage} {_duration(value)}" for stage, value in result.timings.items())
+    lines = (f"mode {result.mode}; {reranker}; snapshot {result.snapshot}", seconds)
+    return "\n".join(style(line, "dim", color) for line in lines if line)
+
+
+def search_markdown(result: SearchResult) -> str:
+    """The hits as a Markdown list with quoted snippets."""
+    parts = [f"# {_plain(result.query)}"]
+    for number, hit in enumerate(result.hits, 1):
+        trail = _trail(hit.passage.title, hit.passage.chunk.heading)
+        head = f"{number}. **`{one_line(hit.passage.location)}`** {_plain(trail)} ({hit.score:.3f})"
+        shown, _ = snippet(clean(hit.passage.chunk.text), hit.terms, SNIPPET)
+        parts.append(f"{head}\n\n   > {_plain(shown)}")
+    return "\n\n".join(parts)
+
+
+# ---------------------------------------------------------------- answers
+
+
+def answer_text(answer: Answer, *, color: bool = False, width: int = 0) -> str:
+    """The answer, the lines that prove it, and one line on how it came about. `width` 0 breaks no lines."""
+    body = clean(answer.text)
+    if color:
+        body = _CITATION.sub(lambda match: style(match[0], "number", color), body)
+    parts = [wrap(body, width)]
+    if answer.status == "abstained":
+        parts.append(_nearest(answer.context.sources, color))
+    else:
+        terms = analyse(answer.question)
+        parts.append("\n".join(_proof(source, answer.claims, terms, color, width) for source in answer.sources))
+    parts.append(_how(answer, color))
+    return "\n\n".join(part for part in parts if part)
+
+
+def _proof(source: Source, claims: Sequence[Claim], terms: Sequence[str], color: bool, width: int) -> str:
+    """One source: where its quotes stand, under which headings, and the quotes."""
+    quotes = _quotes(source.number, claims)
+    first = min((quote.start_line for quote in quotes), default=source.start_line)
+    last = max((quote.end_line for quote in quotes), default=source.end_line)
+    place = one_line(location(source.path, first, last, source.unit))
+    trail = _trail(source.title, source.heading)
+    head = f"{style(f'[{source.number}]', 'number', color)} {style(place, 'path', color)}"
+    lines = [f"{head}  {style(trail, 'dim', color)}" if trail else head]
+    for quote in quotes:
+        for line in _quoted(quote):
+            line = shorten(line, max(20, width - len(_GUTTER))) if width else line
+            lines.append(style(_GUTTER, "dim", color) + emphasise(line, term_spans(line, terms), color))
+    return "\n".join(lines)
+
+
+def _quotes(number: int, claims: Sequence[Claim]) -> list[Quote]:
+    """A source's quotes in the order of the lines, without those that lie within another."""
+    found = {(q.start_line, q.end_line, q.text): q for claim in claims for q in claim.quotes if q.number == number}
+    quotes = [found[key] for key in sorted(found)]
+    return [q for q in quotes if not any(q is not other and q.text in other.text for other in quotes)]
+
+
+def _quoted(quote: Quote) -> list[str]:
+    lines = [line.rstrip() for line in clean(quote.text).split("\n") if line.strip()]
+    indent = min((len(line) - len(line.lstrip()) for line in lines[1:]), default=0)
+    lines = [line[min(indent, len(line) - len(line.lstrip())) :] for line in lines]
+    return (
+        lines
+        if len(lines) <= QUOTED_LINES
+        else [*lines[: QUOTED_LINES - 1], f"… {len(lines) - QUOTED_LINES + 1} more lines"]
+    )
+
+
+def _nearest(sources: Sequence[Source], color: bool) -> str:
+    """Where to look for oneself when the question was declined."""
+    if not sources:
+        return ""
+    lines = ["Nearest passages:"]
+    for source in sources[:NEAREST]:
+        trail = _trail(source.title, source.heading)
+        lines.append(f"    {style(one_line(source.location), 'path', color)}  {style(trail, 'dim', color)}".rstrip())
+    return "\n".join(lines)
+
+
+def _how(answer: Answer, color: bool) -> str:
+    tone = {"answered": "good", "partial": "warn", "abstained": "bad"}[answer.status]
+    reason = f": {one_line(answer.reason)}" if answer.reason else ""
+    total = answer.timings.get("total", 0.0)
+    rest = [f"in {_duration(total)}" if total else "", one_line(answer.model)]
+    tail = style(f" ({', '.join(part for part in rest if part)})" if any(rest) else "", "dim", color)
+    return f"{style(answer.status, tone, color)}{reason}{tail}"
+
+
+def answer_markdown(answer: Answer) -> str:
+    """The answer with its quotes as footnote-like quotations."""
+    parts = [f"# {_plain(answer.question)}", clean(answer.text)]
+    for source in answer.sources:
+        for quote in _quotes(source.number, answer.claims):
+            trail = _plain(_trail(source.title, source.heading))
+            quoted = "\n".join(f"> {line}" for line in clean(quote.text).split("\n"))
+            parts.append(f"**[{source.number}]** `{one_line(quote.location)}` {trail}\n\n{quoted}")
+    parts.append(f"*{_how(answer, color=False)}*")
+    return "\n\n".join(parts)
+
+
+def context_text(context: Context, *, color: bool = False) -> str:
+    """What the model was shown, source by source, and what was left out and why."""
+    parts = []
+    for source in context.sources:
+        head = f"[{source.number}] {one_line(source.location)}  score {source.score:.3f}  {source.tokens} tokens"
+        parts.append(f"{style(head, 'number', color)}\n{clean(source.text)}")
+    tail = [f"{context.tokens} tokens in {len(context.sources)} sources"]
+    tail += [f"left out: chunk {id}: {one_line(reason)}" for id, reason in context.dropped]
+    return "\n\n".join((*parts, "\n".join(style(line, "dim", color) for line in tail)))
+
+
+# ---------------------------------------------------------------- ingest
+
+
+def ingest_text(report: IngestReport, *, color: bool = False) -> str:
+    """One ingest in two lines: what became of the files, and what was indexed."""
+    counts = {outcome: count for outcome, count in report.counts.items() if count}
+    tones = {"failed": "bad", "skipped": "warn"}
+    files = ", ".join(
+        style(f"{count:,} {outcome}", tones[outcome], color) if outcome in tones else f"{count:,} {outcome}"
+        for outcome, count in counts.items()
+    )
+    rate = f", {report.embedded / report.seconds:,.0f} a second" if report.embedded and report.seconds else ""
+    what = f"snapshot {report.snapshot} published" if report.published else f"snapshot {report.snapshot} still holds"
+    return (
+        f"{one_line(report.corpus)}: {files or 'no files'}\n"
+        f"{report.chunks:,} chunks, {report.embedded:,} embedded{rate}; {what} in {_duration(report.seconds)}"
+    )
+
+
+# ---------------------------------------------------------------- small parts
+
+
+def _trail(title: str, heading: Iterable[str]) -> str:
+    """Title and headings as one path, without the same words twice in a row."""
+    steps: list[str] = []
+    for step in (title, *heading):
+        shown = one_line(step)
+        if shown and shown not in steps[-1:]:
+            steps.append(shown)
+    return shorten(" > ".join(steps), 100)
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown shows as it is."""
+    return re.sub(r"([\\`*_<>#\[\]])", r"\\\1", one_line(text))
+
+
+def _rank(rank: int | None) -> str:
+    return "-" if rank is None else f"#{rank}"
+
+
+def _score(score: float | None) -> str:
+    return "" if score is None else f"{score:.3f}"
+
+
+def _duration(seconds: float) -> str:
+    """
+    >>> _duration(0.0042), _duration(2.345), _duration(75)
+    ('4 ms', '2.3 s', '1 min 15 s')
+    """
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds // 60)} min {int(seconds % 60)} s"
