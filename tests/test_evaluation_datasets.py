@@ -166,11 +166,8 @@ def test_a_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
         load(tmp_path / "q.jsonl")
 
 
-words = st.lists(
-    st.sampled_from(["alpha", "beta", "gamma", "delta", "port", "8443", "the", "of", "a", "config"]),
-    min_size=1,
-    max_size=30,
-)
+vocabulary = ["alpha", "beta", "gamma", "delta", "port", "8443", "the", "of", "a", "config"]
+words = st.lists(st.sampled_from(vocabulary), min_size=1, max_size=30)
 
 
 @given(words, words, words)

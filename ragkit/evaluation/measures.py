@@ -129,10 +129,23 @@ def bootstrap(values: Sequence[float], *, seed: int = 0, samples: int = 2000, le
     if not values:
         return Interval(0.0, 0.0, 0.0, 0)
     mean = math.fsum(values) / len(values)
-    means = _resampled_means(values, seed, samples)
-    tail = (1.0 - level) / 2.0
-    low, high = means[int(tail * samples)], means[min(samples - 1, int((1.0 - tail) * samples))]
-    return Interval(mean, min(low, mean), max(high, mean), len(values))
+    return _interval(mean, _resampled_means(values, seed, samples), [values], level)
+
+
+def average(
+    groups: Sequence[Sequence[float]], *, seed: int = 0, samples: int = 2000, level: float = 0.95
+) -> Interval:
+    """Mean of the groups' means, each group weighing the same; questions are resampled within their group.
+
+    >>> average([[1.0, 1.0], [0.0]])
+    Interval(mean=0.5, low=0.5, high=0.5, n=3)
+    """
+    groups = [group for group in groups if group]
+    if not groups:
+        return Interval(0.0, 0.0, 0.0, 0)
+    mean = math.fsum(math.fsum(group) / len(group) for group in groups) / len(groups)
+    columns = [_resampled_means(group, seed + at, samples) for at, group in enumerate(groups)]
+    return _interval(mean, [math.fsum(row) / len(groups) for row in zip(*columns, strict=True)], groups, level)
 
 
 def paired_bootstrap(
@@ -150,8 +163,16 @@ def paired_bootstrap(
     return Difference(interval, min(1.0, 2.0 * min(below, above)))
 
 
+def _interval(mean: float, means: Sequence[float], groups: Sequence[Sequence[float]], level: float) -> Interval:
+    """The percentile interval of resampled means; it always holds the mean itself."""
+    tail = (1.0 - level) / 2.0
+    ordered = sorted(means)
+    low, high = ordered[int(tail * len(ordered))], ordered[min(len(ordered) - 1, int((1.0 - tail) * len(ordered)))]
+    return Interval(mean, min(low, mean), max(high, mean), sum(map(len, groups)))
+
+
 def _resampled_means(values: Sequence[float], seed: int, samples: int) -> list[float]:
-    """Sorted means of `samples` resamples with replacement."""
+    """Means of `samples` resamples with replacement."""
     import numpy as np
 
     generator = np.random.default_rng(seed)
@@ -161,7 +182,7 @@ def _resampled_means(values: Sequence[float], seed: int, samples: int) -> list[f
     for start in range(0, samples, step):
         count = min(step, samples - start)
         means[start : start + count] = array[generator.integers(0, len(array), (count, len(array)))].mean(axis=1)
-    return [float(mean) for mean in np.sort(means)]
+    return [float(mean) for mean in means]
 
 
 def percentile(values: Sequence[float], share: float) -> float:
