@@ -1,6 +1,6 @@
-"""Write the generated parts of the documentation: settings, commands, errors.
+"""Write the generated parts of the documentation: settings, commands, errors, formats.
 
-Reads `ragkit.config.describe()`, the click commands and `ragkit.errors`; knows nothing of the prose around them.
+Reads `ragkit.config`, the click commands, `ragkit.errors` and the loaders; knows nothing of the prose around them.
 A generated part stands between `<!-- generated: NAME -->` and `<!-- end of NAME -->`; nothing outside is touched.
 
     python docs/generate.py            rewrite what is stale
@@ -9,6 +9,7 @@ A generated part stands between `<!-- generated: NAME -->` and `<!-- end of NAME
 
 from __future__ import annotations
 
+import ast
 import inspect
 import json
 import re
@@ -18,7 +19,7 @@ from pathlib import Path
 
 import click
 
-from ragkit import config, errors
+from ragkit import config, errors, loaders
 from ragkit.cli.common import Command
 from ragkit.cli.main import COMMANDS, cli
 
@@ -108,6 +109,17 @@ def _option(option: click.Option) -> str:
     return f"- `{names}{value}`: {(option.help or '').strip()}{note}"
 
 
+# ---------------------------------------------------------------- formats
+
+
+def formats() -> str:
+    """Every format with the extensions that stand for it."""
+    extensions: dict[str, list[str]] = {}
+    for extension, loader in loaders.REGISTRY.items():
+        extensions.setdefault(loader.partition(":")[0], []).append(f"`{extension}`")
+    return "\n".join(f"- {name}: {', '.join(found)}" for name, found in extensions.items())
+
+
 # ---------------------------------------------------------------- errors
 
 
@@ -126,12 +138,29 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
+# ---------------------------------------------------------------- rows of imports
+
+
+def rows() -> str:
+    """The rows of tests/test_architecture.py, as a numbered list."""
+    tree = ast.parse((DOCS.parent / "tests" / "test_architecture.py").read_text(encoding="utf-8"))
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "ROWS":
+            found: list[set[str]] = ast.literal_eval(node.value)
+            return "\n".join(
+                f"{at}. {', '.join(f'`{name}`' for name in sorted(row))}" for at, row in enumerate(found, 1)
+            )
+    raise SystemExit("tests/test_architecture.py has no ROWS")
+
+
 # ---------------------------------------------------------------- files
 
 PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "configuration.md": {"settings": settings},
     "cli.md": {"commands": commands},
     "errors.md": {"errors": error_table},
+    "formats.md": {"formats": formats},
+    "architecture.md": {"rows": rows},
 }
 """File name to the generated parts that it holds."""
 
