@@ -66,6 +66,9 @@ class _PlainInliner:
     def init_customizations(self, settings: Any) -> None:
         pass
 
+    def adjust_uri(self, uri: str) -> str:
+        return uri
+
     def parse(self, text: str, lineno: int, memo: Any, parent: Any) -> tuple[list[Any], list[Any]]:
         from docutils import nodes
 
@@ -98,7 +101,7 @@ def _headings(text: str, starts: Sequence[int]) -> tuple[list[Heading], list[Spa
     inliner: Any = _PlainInliner()
     document = new_document("document", _settings().copy())
     try:
-        Parser(inliner=inliner).parse(text.replace("\f", " ").replace("\v", " "), document)
+        Parser(inliner=inliner).parse(_outer(text), document)
     except Exception:  # docutils has bugs that odd input finds: the text is still worth having
         return [], []
     headings: list[Heading] = []
@@ -112,10 +115,19 @@ def _headings(text: str, starts: Sequence[int]) -> tuple[list[Heading], list[Spa
         span = _title_span(text, starts, line or 0, title.astext())
         if span and (not spans or span[0] >= spans[-1][1]):
             name = " ".join(_INLINE.sub(lambda m: m[1] or m[2] or m[3] or m[5] or "", title.astext()).split())
-            anchor = slugs.take(section["ids"][0]) if section["ids"] else slugs.of(name)
-            headings.append(Heading(span[0], _depth(section), name, anchor))
+            headings.append(Heading(span[0], _depth(section), name, slugs.of(nodes.make_id(name) or "section")))
             spans.append(span)
     return headings, spans
+
+
+def _outer(text: str) -> str:
+    """The text with its indented lines emptied: sections stand at the margin, and the rest takes docutils long."""
+    lines = text.replace("\f", " ").replace("\v", " ").split("\n")
+    kept = [line if line[:1] not in (" ", "\t") else "" for line in lines]
+    for at in range(1, len(lines) - 1):
+        if not kept[at] and lines[at].strip() and _RULE.match(lines[at - 1]) and _RULE.match(lines[at + 1]):
+            kept[at] = lines[at]  # a title between its lines may be indented
+    return "\n".join(kept)
 
 
 def _depth(section: nodes.Node) -> int:
@@ -178,12 +190,24 @@ def _blocks(text: str, groups: Sequence[Span], ignored: list[Span]) -> Iterator[
         elif first.startswith(">>>"):
             yield Block("code", start, end)
         else:
+            if directive and _is_head(lines) and at + 1 < len(groups):
+                following = groups[at + 1]
+                head = text[slice(*following)].lstrip()
+                if _first_indent(text, following) > indent and not head.startswith((".. ", ">>>", "+-", "==")):
+                    stop, (start, end) = at + 2, (start, following[1])  # a directive with what it says first
+                    lines = text[start:end].split("\n")
             yield _prose(text, start, end, lines)
-            if text[:end].endswith("::") and not directive:
-                stop = _inside(text, groups, at, _indent(lines[-1]) if len(lines) > 1 else indent)
-                if stop > at + 1:
-                    yield Block("code", groups[at + 1][0], groups[stop - 1][1])
+            if text.endswith("::", start, end) and not _DIRECTIVE.fullmatch(lines[-1].strip()):
+                inner = _inside(text, groups, stop - 1, _indent(lines[-1]) if len(lines) > 1 else indent)
+                if inner > stop:
+                    yield Block("code", groups[stop][0], groups[inner - 1][1])
+                    stop = inner
         at = stop
+
+
+def _is_head(lines: Sequence[str]) -> bool:
+    """A directive's arguments and options, none of its content."""
+    return all(line.lstrip().startswith(":") or lines[at - 1].endswith("\\") for at, line in enumerate(lines) if at)
 
 
 def _indent(line: str) -> int:
