@@ -1,0 +1,255 @@
+"""Runs go through the public API, keep every question, and score what was found and said."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ragkit import Engine, config
+from ragkit.config import Settings
+from ragkit.domain import Answer, Chunk, Claim, Draft, Hit, Passage, Quote
+from ragkit.errors import DatasetError
+from ragkit.evaluation import datasets
+from ragkit.evaluation.datasets import Gold, Question
+from ragkit.evaluation.report import Report, Scored, question_rows, to_json, to_markdown, to_text, write
+from ragkit.evaluation.run import (
+    ANSWERS,
+    prepare_corpus,
+    rank_documents,
+    rank_passages,
+    run_answers,
+    run_retrieval,
+    score_answer,
+)
+from ragkit.testing import HashEmbedder
+
+QUESTIONS = [
+    {
+        "id": "restore",
+        "question": "How do I restore a backup?",
+        "answer": "Run `vault restore --from FILE`.",
+        "relevant": [
+            {"path": "backup.md", "heading": "Restore", "quote": "To restore a backup, run `vault restore`"}
+        ],
+    },
+    {
+        "id": "port",
+        "question": "How is the port of the web interface changed?",
+        "answer": "Set listen_port in server.toml and restart the service.",
+        "relevant": [{"path": "guide/ports.md", "quote": "Set `listen_port` in `server.toml`"}],
+    },
+    {"id": "mayor", "question": "Who was elected mayor of Springfield in spring?", "answerable": False},
+]
+
+
+@pytest.fixture
+def questions(tmp_path: Path) -> Path:
+    file = tmp_path / "small.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in QUESTIONS), encoding="utf-8")
+    return file
+
+
+@pytest.fixture
+def engine(settings: Settings, docs: Path) -> Iterator[Engine]:
+    """A real engine over two small pages; a hash of words for a model, and sentences for answers."""
+    settings = config.replace(settings, {"generate.backend": "extractive", "verify.unsupported": "mark"})
+    with Engine(settings, embedder=HashEmbedder(256)) as opened:
+        opened.ingest([docs], corpus="small")
+        yield opened
+
+
+def hit(id: int, path: str, text: str, heading: tuple[str, ...] = ()) -> Hit:
+    return Hit(Passage(id, 1, 0, path, "", Chunk(0, len(text), text, heading, start_line=id, end_line=id)), 1.0)
+
+
+# ---------------------------------------------------------------- retrieval
+
+
+def test_questions_file_is_searched_and_scored_at_passage_level(engine: Engine, questions: Path) -> None:
+    report = run_retrieval(engine, datasets.load(questions), corpus="small")
+    assert [scored.id for scored in report.questions] == ["restore", "port"]
+    assert report.about["level"] == "passage"
+    assert report.measures["Recall@5"].mean == 1.0
+    assert report.measures["MRR@10"].n == 2
+    assert report.notices == ("1 of 3 questions have no gold and are not searched",)
+    assert all(scored.hits and ":L" in scored.hits[0] for scored in report.questions)
+
+
+def test_beir_set_is_ingested_once_under_a_name_made_of_its_content(engine: Engine, tmp_path: Path) -> None:
+    folder = tmp_path / "Tiny Set"
+    folder.mkdir()
+    rows = [{"_id": f"d/{i}", "title": f"Page {i}", "text": f"It speaks of {word}."} for i, word in enumerate("xyz")]
+    (folder / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "queries.jsonl").write_text('{"_id": "1", "text": "page that speaks of y"}\n')
+    (folder / "qrels.tsv").write_text("1\td/1\t1\n")
+    dataset = datasets.load(folder)
+    corpus = prepare_corpus(engine, dataset)
+    embedded = engine.embedder.embedded
+    assert corpus.startswith("eval-tiny-set-")
+    assert prepare_corpus(engine, dataset) == corpus
+    assert engine.embedder.embedded == embedded
+    report = run_retrieval(engine, dataset, corpus=corpus)
+    assert report.about["level"] == "document"
+    assert report.measures["nDCG@10"].mean == 1.0
+
+
+def test_a_search_that_fails_scores_zero_and_is_counted(engine: Engine, questions: Path) -> None:
+    report = run_retrieval(engine, datasets.load(questions), corpus="nowhere")
+    assert len(report.failed) == 2
+    assert report.measures["nDCG@10"].mean == 0.0
+    assert report.measures["nDCG@10"].n == 2
+    assert "nowhere" in report.failed[0].error
+    assert "2 failed and count at the worst value" in to_text(report)
+
+
+def test_a_dataset_without_gold_is_refused(engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "q.jsonl").write_text('{"question": "who?"}\n')
+    with pytest.raises(DatasetError, match="says of no question where its answer is"):
+        run_retrieval(engine, datasets.load(tmp_path / "q.jsonl"), corpus="small")
+
+
+def test_a_document_stands_where_its_best_passage_does() -> None:
+    hits = [hit(1, "a.md", "x"), hit(2, "guide/b.md", "y"), hit(3, "a.md", "z"), hit(4, "c.md", "w")]
+    assert rank_documents(hits, [Gold("b")]) == ["a.md", "b", "c.md"]
+
+
+def test_a_gold_quote_counts_once_where_it_is_first_held() -> None:
+    golds = [Gold("a.md", quote="run make demo first"), Gold("a.md", quote="then ask a question")]
+    hits = [
+        hit(1, "b.md", "run make demo first"),
+        hit(2, "a.md", "To begin, run `make demo` first."),
+        hit(3, "a.md", "Run make demo first. Then ask a question."),
+    ]
+    assert rank_passages(hits, golds) == ["passage:1", "gold:0", "gold:1"]
+
+
+def test_a_gold_heading_is_found_in_any_passage_below_it() -> None:
+    golds = [Gold("a.md", ("Install", "Linux"))]
+    hits = [hit(1, "a.md", "x", ("Install", "Mac")), hit(2, "a.md", "y", ("Guide", "install", "linux", "Debian"))]
+    assert rank_passages(hits, golds) == ["passage:1", "gold:0"]
+
+
+# ---------------------------------------------------------------- answers
+
+
+def test_answers_are_scored_and_the_unanswerable_one_is_declined(engine: Engine, questions: Path) -> None:
+    report = run_answers(engine, datasets.load(questions), corpus="small")
+    assert [scored.id for scored in report.questions] == ["restore", "port", "mayor"]
+    assert tuple(report.measures) == ANSWERS
+    assert report.measures["AbstentionRecall"].mean == 1.0
+    assert report.measures["Faithfulness"].mean == 1.0
+    assert report.measures["RougeL"].n == 2
+    assert report.measures["SemanticSimilarity"].mean > 0.3
+    assert report.questions[2].status == "abstained"
+    assert all(0.0 <= value <= 1.0 for scored in report.questions for value in scored.scores.values())
+
+
+def test_an_answer_that_fails_is_scored_at_its_worst(engine: Engine, questions: Path) -> None:
+    report = run_answers(engine, datasets.load(questions), corpus="nowhere")
+    assert [set(scored.scores.values()) for scored in report.questions] == [{0.0}] * 3
+    assert report.measures["Faithfulness"].n == 3
+    assert report.measures["AbstentionRecall"].n == 1
+
+
+def test_dropped_claims_are_said_to_be_missing_from_faithfulness(settings: Settings, docs: Path, questions) -> None:
+    settings = config.replace(settings, {"generate.backend": "extractive"})
+    with Engine(settings, embedder=HashEmbedder(256)) as engine:
+        engine.ingest([docs], corpus="small")
+        assert "dropped" in run_answers(engine, datasets.load(questions, limit=1), corpus="small").notices[0]
+
+
+QUOTE = Quote(1, "a.md", 1, 1, "line", "The port is 8443.")
+HALF = Answer(
+    question="q",
+    status="partial",
+    text="The port is 8443 [1]. Cats purr.",
+    claims=(
+        Claim(0, 21, "The port is 8443 [1].", True, 0.9, (QUOTE,)),
+        Claim(22, 32, "Cats purr.", False, 0.1),
+    ),
+    sources=(),
+    quotes=(QUOTE,),
+    model="m",
+    snapshot="s",
+    draft=Draft("The port is 8443 [1]. Cats purr [2].", "m"),
+)
+
+
+def test_half_a_supported_answer_is_half_faithful_and_only_that_half_is_likened() -> None:
+    scores = score_answer(Question("a", "q", "Port 8443 it is"), HALF)
+    assert scores["Faithfulness"] == 0.5
+    assert scores["CitationPrecision"] == 0.5
+    assert scores["TokenF1"] == pytest.approx(2 * 3 / (3 + 4))
+    assert "AbstentionPrecision" not in scores
+    assert score_answer(Question("a", "q", answerable=False), HALF)["AbstentionRecall"] == 0.0
+
+
+def test_an_answer_with_nothing_supported_counts_as_declined() -> None:
+    nothing = replace(HALF, claims=tuple(replace(claim, supported=False) for claim in HALF.claims))
+    scores = score_answer(Question("a", "q", "Port 8443"), nothing)
+    assert (scores["Faithfulness"], scores["TokenF1"], scores["AbstentionPrecision"]) == (0.0, 0.0, 0.0)
+    assert score_answer(Question("a", "q", answerable=False), nothing)["AbstentionRecall"] == 1.0
+
+
+def test_a_draft_without_citations_has_no_citation_precision_to_show() -> None:
+    uncited = replace(HALF, draft=Draft("The port is 8443.", "m"))
+    assert score_answer(Question("a", "q"), uncited)["CitationPrecision"] == 0.0
+
+
+# ---------------------------------------------------------------- reports
+
+
+REPORT = Report(
+    task="answers",
+    dataset="small",
+    fingerprint="f",
+    names=("Faithfulness", "RougeL"),
+    questions=(
+        Scored("a", "which port?", {"Faithfulness": 1.0}, seconds=0.5, status="answered", answer="8443 [1]"),
+        Scored("b", "größe?", {"Faithfulness": 0.0}, seconds=1.5, error="model missing"),
+    ),
+    about={"corpus": "small", "model": ""},
+)
+
+
+def test_report_as_json_has_its_documented_keys() -> None:
+    found = to_json(REPORT)
+    assert list(found) == [
+        "task",
+        "dataset",
+        "fingerprint",
+        "about",
+        "n",
+        "failed",
+        "seconds",
+        "measures",
+        "notices",
+        "questions",
+    ]
+    assert found["measures"]["Faithfulness"] == {"mean": 0.5, "low": 0.0, "high": 1.0, "n": 2}
+    assert found["measures"]["RougeL"]["n"] == 0
+    assert found["seconds"] == {"p50": 0.5, "p95": 1.5}
+    assert next(iter(question_rows(REPORT)))["status"] == "answered"
+    assert "questions" not in to_json(REPORT, questions=False)
+    json.dumps(found, allow_nan=False)
+
+
+def test_report_as_text_and_markdown_says_interval_n_and_failures() -> None:
+    for spelled in (to_text(REPORT), to_markdown(REPORT)):
+        assert "answers on small (corpus small)" in spelled
+        assert "0.500" in spelled
+        assert "0.000 to 1.000" in spelled
+        assert "1 failed and count at the worst value: 1 x model missing" in spelled
+        assert "none" in spelled
+
+
+def test_report_file_is_replaced_whole(tmp_path: Path) -> None:
+    file = tmp_path / "runs" / "one.json"
+    write(REPORT, file)
+    write(REPORT, file)
+    assert json.loads(file.read_text(encoding="utf-8")) == json.loads(json.dumps(to_json(REPORT)))
+    assert list(file.parent.iterdir()) == [file]
