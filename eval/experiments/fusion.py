@@ -3,7 +3,7 @@
 Both lists of every question are fetched once, through the public API, with each index's raw scores; everything
 else is arithmetic on them. Uses the store that benchmarks/retrieval.py filled.
 
-    python eval/experiments/fusion.py --data DIR [--set NAME]
+    python -m eval.experiments.fusion --data DIR [--set NAME]
 """
 
 from __future__ import annotations
@@ -11,15 +11,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
+from benchmarks.retrieval import SETS, arguments, ingest
 from ragkit import Engine, Hit, config
 from ragkit.evaluation import datasets, measures, run
 from ragkit.evaluation.datasets import Dataset, Question
 from ragkit.retrieve import fuse_ranks, fuse_scores, normalise
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from benchmarks.retrieval import SETS, arguments, ingest  # noqa: E402
 
 Scores = Mapping[int, float]
 Fuse = Callable[[Scores, Scores], dict[int, float]]
@@ -38,6 +35,7 @@ class Lists:
 
 
 def main() -> None:
+    """Print one row for each way to fuse, best average first."""
     options = arguments()
     settings = config.replace(config.load().settings, {"store.directory": str(options.store)})
     columns: dict[str, dict[str, list[float]]] = {}
@@ -76,9 +74,8 @@ def judge(dataset: Dataset, fetched: list[Lists], fuse: Fuse) -> list[float]:
         judgements[lists.question.id] = {
             run.gold_unit(at, gold, dataset.level): gold.grade for at, gold in enumerate(golds)
         }
-        fused = fuse(lists.dense, lists.lexical)
-        ordered = sorted(fused, key=lambda id: (-fused[id], id))[:50]
-        rankings[lists.question.id] = rank([lists.hits[id] for id in ordered], golds)[:10]
+        fused = ordered(fuse(lists.dense, lists.lexical))[:50]
+        rankings[lists.question.id] = rank([lists.hits[chunk] for chunk in fused], golds)[:10]
     return list(measures.score_rankings(judgements, rankings, ["nDCG@10"])["nDCG@10"].values())
 
 
@@ -86,6 +83,7 @@ def judge(dataset: Dataset, fetched: list[Lists], fuse: Fuse) -> list[float]:
 
 
 def ways() -> Iterator[tuple[str, Fuse]]:
+    """Every fusion tried, by the name it has in the table."""
     yield "BM25", lambda dense, lexical: dict(lexical)
     yield "dense", lambda dense, lexical: dict(dense)
     for k in (10, 60):
@@ -99,7 +97,8 @@ def ways() -> Iterator[tuple[str, Fuse]]:
 
 
 def ordered(scores: Scores) -> list[int]:
-    return sorted(scores, key=lambda id: (-scores[id], id))
+    """Ids, best first, ties by id."""
+    return sorted(scores, key=lambda chunk: (-scores[chunk], chunk))
 
 
 def weighted(dense: Scores, lexical: Scores, weight: float) -> dict[int, float]:
@@ -108,6 +107,7 @@ def weighted(dense: Scores, lexical: Scores, weight: float) -> dict[int, float]:
 
 
 def of_best(scores: Scores) -> dict[int, float]:
+    """Shares of the best score."""
     best = max(scores.values(), default=0.0)
     return {id: max(0.0, score) / best if best > 0 else 0.0 for id, score in scores.items()}
 
