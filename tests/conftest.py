@@ -1,4 +1,4 @@
-"""What the tests share: a small folder of documentation, settings over temporary folders, and the development data."""
+"""What the tests share: a small folder of documentation, settings over temporary folders, development data."""
 
 from __future__ import annotations
 
@@ -54,3 +54,13 @@ def plain_environment(tmp_path: Path) -> Iterator[dict[str, str]]:
     environ["RAGKIT_HOME"] = str(config.home())
     environ["NO_COLOR"] = "1"
     yield environ
+
+
+@pytest.fixture(scope="session")
+def models() -> None:
+    """The default embedder and the smallest generator, fetched and prepared once for all."""
+    from ragkit.models.prepare import prepare
+
+    directory = Settings().models_directory
+    prepare("all-MiniLM-L6-v2", "embedder", directory)
+    prepare("smollm2-135m-instruct", "generator", directory)

@@ -1,0 +1,209 @@
+"""The command line as a person uses it: whole processes, real models, real files; what goes where, and exit codes."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+Environment = dict[str, str]
+
+
+def ragkit(
+    *arguments: str, environ: Environment, cwd: Path | None = None, stdin: str = ""
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "ragkit", *arguments],
+        env=environ,
+        cwd=cwd,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.fixture
+def ingested(docs: Path, plain_environment: Environment, models: None) -> Environment:
+    """An environment whose store holds the corpus `docs`."""
+    run = ragkit("ingest", str(docs), "-q", environ=plain_environment)
+    assert run.returncode == 0, run.stderr
+    return plain_environment
+
+
+def test_help_lists_every_command_and_the_exit_codes(plain_environment: Environment) -> None:
+    run = ragkit("--help", environ=plain_environment)
+    assert run.returncode == 0
+    for word in (
+        "ingest",
+        "ask",
+        "search",
+        "corpus",
+        "models",
+        "eval",
+        "config",
+        "doctor",
+        "3 not in the documentation",
+    ):
+        assert word in run.stdout
+
+
+def test_search_finds_the_passage_and_names_its_lines(ingested: Environment, docs: Path) -> None:
+    run = ragkit("search", "restore a backup", "--format", "json", environ=ingested)
+    assert run.returncode == 0, run.stderr
+    hit = json.loads(run.stdout)["hits"][0]
+    assert hit["path"] == "backup.md"
+    lines = (docs / "backup.md").read_text().splitlines()[hit["start_line"] - 1 : hit["end_line"]]
+    assert hit["text"] == "\n".join(lines)
+
+
+def test_answer_cites_lines_that_hold_the_quote(ingested: Environment, docs: Path) -> None:
+    run = ragkit("ask", "How long are backups kept?", "--no-llm", "--format", "json", environ=ingested)
+    assert run.returncode == 0, run.stderr
+    answer = json.loads(run.stdout)
+    assert answer["status"] == "answered"
+    assert "30 days" in answer["answer"]
+    source = answer["sources"][0]
+    lines = (docs / source["path"]).read_text().splitlines()[source["start_line"] - 1 : source["end_line"]]
+    assert source["quote"] in "\n".join(lines)
+
+
+def test_question_outside_the_corpus_is_declined_with_exit_code_3(ingested: Environment) -> None:
+    run = ragkit("ask", "Who won the chess world championship in 1972?", "--no-llm", environ=ingested)
+    assert run.returncode == 3
+    assert "Not in the documentation" in run.stdout
+
+
+def test_stdout_is_data_and_stderr_is_talk(ingested: Environment, docs: Path) -> None:
+    run = ragkit("ingest", str(docs), "--format", "json", environ=ingested)
+    assert json.loads(run.stdout)["published"] is False
+    run = ragkit("search", "backup", "--format", "jsonl", environ=ingested)
+    assert all(json.loads(line)["path"] for line in run.stdout.splitlines())
+
+
+def test_no_hit_is_still_valid_json(ingested: Environment) -> None:
+    run = ragkit("search", "zzzz", "--mode", "lexical", "--format", "json", environ=ingested)
+    assert run.returncode == 0
+    assert json.loads(run.stdout)["hits"] == []
+
+
+def test_show_prints_the_lines_that_sed_prints(ingested: Environment, docs: Path) -> None:
+    run = ragkit("show", "guide/ports.md:L3-L7", environ=ingested)
+    sed = subprocess.run(["sed", "-n", "3,7p", docs / "guide/ports.md"], capture_output=True, text=True, check=True)
+    assert run.stdout == sed.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "expected"),
+    [
+        (["ask", ""], 2, "the question is empty"),
+        (["ask", "   ", "--no-llm"], 2, "the question is empty"),
+        (["search", "x", "--corpus", "dosc"], 1, "corpus dosc does not exist"),
+        (["search", "x", "--filter", "nonsense"], 2, "nonsense"),
+        (["search", "x", "-s", "retrieve.limt=3"], 2, "did you mean retrieve.limit"),
+        (["search", "x", "-s", "embed.model=no-such-model"], 1, "no-such-model"),
+        (["ask", "x", "-m", "path:missing.gguf"], 1, "missing.gguf"),
+        (["ingest", "missing-folder"], 1, "missing-folder"),
+        (["show", "missing.md"], 2, "missing.md is not in corpus"),
+        (["serch", "x"], 2, "Did you mean search"),
+        (["corpus", "remove", "nothing", "-y"], 1, "corpus nothing does not exist"),
+        (["ask", "why " * 6000, "-m", "smollm2-135m-instruct"], 2, "too long"),
+    ],
+)
+def test_bad_input_gets_one_clear_line(ingested: Environment, arguments: list[str], code: int, expected: str) -> None:
+    run = ragkit(*arguments, environ=ingested)
+    assert expected in run.stderr
+    assert (run.returncode, run.stdout) == (code, "")
+    assert "Traceback" not in run.stderr
+    assert len(run.stderr.strip().splitlines()) <= 4
+
+
+def test_traceback_comes_with_debug_alone(ingested: Environment) -> None:
+    assert "Traceback" in ragkit("search", "x", "--corpus", "dosc", "--debug", environ=ingested).stderr
+
+
+def test_empty_folder_says_what_to_do(tmp_path: Path, plain_environment: Environment, models: None) -> None:
+    (tmp_path / "empty").mkdir()
+    run = ragkit("ingest", str(tmp_path / "empty"), environ=plain_environment)
+    assert run.returncode == 1
+    assert "empty" in run.stderr
+
+
+def test_strict_ingest_fails_when_a_file_failed(docs: Path, plain_environment: Environment, models: None) -> None:
+    (docs / "broken.pdf").write_bytes(b"%PDF-1.7 nothing that a reader could use")
+    assert ragkit("ingest", str(docs), "--strict", environ=plain_environment).returncode == 1
+    status = ragkit("corpus", "status", "--format", "json", environ=plain_environment)
+    failed = [row for row in json.loads(status.stdout)["ledger"] if row["outcome"] == "failed"]
+    assert [row["path"] for row in failed] == ["broken.pdf"]
+
+
+def test_index_of_another_embedder_is_refused_with_the_command(ingested: Environment) -> None:
+    run = ragkit("search", "backup", "-s", "embed.model=all-mpnet-base-v2", "--offline", environ=ingested)
+    assert run.returncode == 1
+    assert "all-mpnet-base-v2" in run.stderr
+
+
+def test_interrupted_ingest_keeps_the_last_snapshot_and_goes_on(
+    ingested: Environment, docs: Path, tmp_path: Path
+) -> None:
+    for number in range(400):
+        (docs / f"page{number}.md").write_text(
+            f"# Page {number}\n\n" + f"Fact {number} is about topic {number}. " * 60
+        )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ragkit", "ingest", str(docs)], env=ingested, stderr=subprocess.PIPE
+    )
+    time.sleep(4)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert ragkit("search", "restore a backup", environ=ingested).returncode == 0
+    run = ragkit("ingest", str(docs), "--format", "json", environ=ingested)
+    report = json.loads(run.stdout)
+    assert run.returncode == 0
+    assert report["published"]
+    assert report["embedded"] < report["chunks"]
+
+
+def test_doctor_is_content_with_a_sound_store(ingested: Environment) -> None:
+    run = ragkit("doctor", "--format", "json", "-s", "generate.model=smollm2-135m-instruct", environ=ingested)
+    assert run.returncode == 0, run.stdout
+    assert json.loads(run.stdout)["ok"]
+
+
+def test_doctor_names_the_repairing_command(ingested: Environment, tmp_path: Path) -> None:
+    index = next((tmp_path / "store").rglob("dense.faiss"))
+    index.write_bytes(index.read_bytes()[:-100])
+    run = ragkit("doctor", "-s", "generate.model=smollm2-135m-instruct", environ=ingested)
+    assert run.returncode == 1
+    assert "ragkit ingest" in run.stdout
+
+
+def test_config_says_where_a_value_came_from(plain_environment: Environment) -> None:
+    run = ragkit(
+        "config", "show", "retrieve", "-s", "retrieve.limit=3", "--format", "json", environ=plain_environment
+    )
+    rows = {row["key"]: row for row in json.loads(run.stdout)["settings"]}
+    assert rows["retrieve.limit"]["origin"] == "command line"
+    assert rows["retrieve.mode"]["origin"] == "default"
+
+
+def test_chat_keeps_going_until_an_empty_line(ingested: Environment) -> None:
+    run = ragkit("chat", "--no-llm", environ=ingested, stdin="How long are backups kept?\nWhich port is used?\n\n")
+    assert run.returncode == 0
+    assert "30 days" in run.stdout
+    assert "8443" in run.stdout
+
+
+def test_broken_pipe_is_not_an_error(ingested: Environment) -> None:
+    command = f"{sys.executable} -m ragkit search backup | head -n 0"
+    run = subprocess.run(["bash", "-c", command], env=ingested, capture_output=True, text=True, check=False)
+    assert run.stderr == ""
