@@ -263,11 +263,12 @@ class Store:
         with self.database.reading() as connection:
             yield from (document_record(row) for row in connection.execute(query.order_by(t.documents.c.path)))
 
-    def chunk_texts(self, snapshot: SnapshotRecord) -> Iterator[tuple[int, str]]:
-        """(id, indexed text) of every chunk that a snapshot sees, by id."""
+    def chunk_texts(self, snapshot: SnapshotRecord, after: int = 0) -> Iterator[tuple[int, str]]:
+        """(id, indexed text) of every chunk above id `after` that a snapshot sees, by id."""
         columns = (t.chunks.c.id, t.chunks.c.context, t.chunks.c.prefix, t.chunks.c.text)
         with self.database.reading() as connection:
-            rows = connection.execution_options(yield_per=2000).execute(self._visible_chunks(snapshot, *columns))
+            query = self._visible_chunks(snapshot, *columns).where(t.chunks.c.id > after)
+            rows = connection.execution_options(yield_per=2000).execute(query)
             for row in rows:
                 yield row.id, "\n".join(part for part in (row.context, row.prefix, row.text) if part)
 

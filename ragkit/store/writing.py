@@ -208,6 +208,12 @@ class CorpusWriter:
         with self._database.writing() as connection:
             connection.execute(self._database.insert_new(t.vectors), rows)
 
+    def dimension(self, embedder: str) -> int:
+        """Length of the vectors of an embedder; 0 when there are none."""
+        query = select(func.length(t.vectors.c.vector)).where(t.vectors.c.embedder == embedder).limit(1)
+        with self._database.reading() as connection:
+            return int(connection.execute(query).scalar() or 0) // 4
+
     def vectors(self, embedder: str, snapshot: int, after: int = 0) -> Iterator[tuple[ChunkIds, Vectors]]:
         """Chunk ids above `after`, ascending, with their vectors, in blocks, for what a snapshot will see."""
         import numpy as np
