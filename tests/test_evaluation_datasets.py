@@ -210,3 +210,17 @@ def test_every_development_set_is_read(dev_data: Path) -> None:
         "kubernetes": (381, "document"),
         "single-topic": (60, "document"),
     }
+
+
+def test_every_quote_of_the_projects_own_set_stands_in_its_documentation() -> None:
+    root = Path(__file__).parents[1]
+    dataset = load(root / "eval" / "datasets" / "ragkit-docs")
+    lost = [
+        (question.id, gold.path, gold.quote)
+        for question in dataset.questions
+        for gold in question.relevant
+        if not holds_quote(gold.quote, (root / "docs" / gold.path).read_text(encoding="utf-8"), share=0.8)
+    ]
+    assert lost == []
+    assert dataset.level == "passage"
+    assert sum(not question.answerable for question in dataset.questions) >= 8
