@@ -1,0 +1,131 @@
+"""Turn texts into unit vectors, by a prepared ONNX encoder or by sentence-transformers.
+
+Knows prefixes, pooling done, and the manifest that `models prepare` wrote; knows nothing of indexes, of where
+models come from, or of how they were measured. One embedder may be used from several threads.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ragkit.domain import Progress, Span
+from ragkit.encoder import TOKENIZER, Encoder, TextTokenizer
+from ragkit.errors import ModelCorrupt, ModelNotFound, ModelUnsuitable
+
+if TYPE_CHECKING:
+    from ragkit.domain import Vectors
+
+Kind = Literal["query", "passage"]
+MANIFEST = "manifest.json"
+
+
+def open_embedder(directory: Path, threads: int, batch_tokens: int = 0) -> OnnxEmbedder | SentenceTransformerEmbedder:
+    """The embedder that `models prepare` left in `directory`. Its model is read when it is first used.
+
+    `batch_tokens` 0 takes what was measured to be best. Raises ModelNotFound, ModelCorrupt, ModelUnsuitable.
+    """
+    manifest = read_manifest(directory)
+    if manifest["engine"] == "sentence-transformers":
+        return SentenceTransformerEmbedder(directory, threads)
+    return OnnxEmbedder(directory, threads, batch_tokens)
+
+
+def read_manifest(directory: Path) -> dict[str, Any]:
+    """What `models prepare` wrote about an embedder."""
+    path = directory / MANIFEST
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ModelNotFound(f"{directory} holds no prepared model", "run `ragkit models prepare`") from error
+    except (OSError, ValueError) as error:
+        raise ModelCorrupt(f"{path} cannot be read: {error}", "run `ragkit models prepare --force`") from error
+    if manifest.get("role") != "embedder":
+        raise ModelUnsuitable(f"{manifest.get('name', directory)} is a {manifest.get('role')}, not an embedder")
+    return manifest
+
+
+class OnnxEmbedder:
+    """An embedder whose whole pipeline, pooling and normalisation included, is one ONNX graph.
+
+    Int8 models scale each batch's activations together, so a text's vector moves a little with the texts
+    embedded beside it: its cosine with itself stays above .99, and a text embedded alone never moves.
+    """
+
+    def __init__(self, directory: Path, threads: int, batch_tokens: int = 0) -> None:
+        manifest = read_manifest(directory)
+        self.name: str = manifest["name"]
+        self.fingerprint: str = manifest["fingerprint"]
+        self.dimension: int = manifest["dimension"]
+        self.max_tokens: int = manifest["max_tokens"]
+        self._prefixes: dict[str, str] = manifest["prefixes"]
+        self._encoder = Encoder(
+            directory,
+            max_tokens=self.max_tokens,
+            threads=threads,
+            batch_tokens=batch_tokens or manifest["batch_tokens"],
+        )
+
+    def spans(self, text: str) -> list[Span]:
+        """Character spans of the tokens of `text`, special tokens left out."""
+        return self._encoder.tokenizer.spans(text)
+
+    def embed(self, texts: Sequence[str], kind: Kind = "passage", progress: Progress | None = None) -> Vectors:
+        """float32 array of shape (len(texts), dimension), rows of Euclidean norm 1."""
+        prefix = self._prefixes[kind]
+        rows = self._encoder.run([prefix + text for text in texts], progress, "embed")
+        return _unit(rows.reshape(len(texts), self.dimension))
+
+
+class SentenceTransformerEmbedder:
+    """An embedder run by sentence-transformers itself: any architecture it knows, several times slower."""
+
+    def __init__(self, directory: Path, threads: int = 0) -> None:
+        manifest = read_manifest(directory)
+        self.name: str = manifest["name"]
+        self.fingerprint: str = manifest["fingerprint"]
+        self.dimension: int = manifest["dimension"]
+        self.max_tokens: int = manifest["max_tokens"]
+        self._prefixes: dict[str, str] = manifest["prefixes"]
+        self._source = directory / manifest["source_directory"]
+        self._tokenizer_file = directory / TOKENIZER
+        self._threads = threads
+        self._model: Any = None
+        self._tokenizer: TextTokenizer | None = None
+
+    def spans(self, text: str) -> list[Span]:
+        """Character spans of the tokens of `text`, special tokens left out."""
+        if self._tokenizer is None:
+            self._tokenizer = TextTokenizer(self._tokenizer_file, self.max_tokens)
+        return self._tokenizer.spans(text)
+
+    def embed(self, texts: Sequence[str], kind: Kind = "passage", progress: Progress | None = None) -> Vectors:
+        """float32 array of shape (len(texts), dimension), rows of Euclidean norm 1."""
+        import numpy as np
+
+        from ragkit import sbert
+
+        if self._model is None:
+            self._model = sbert.load_bi_encoder(self._source, threads=self._threads)
+        prefix = self._prefixes[kind]
+        blocks = []
+        for start in range(0, len(texts), 1024):
+            blocks.append(sbert.encode(self._model, [prefix + text for text in texts[start : start + 1024]]))
+            if progress:
+                progress("embed", min(start + 1024, len(texts)), len(texts))
+        return _unit(np.concatenate(blocks) if blocks else np.zeros((0, self.dimension), dtype=np.float32))
+
+
+def _unit(rows: Vectors) -> Vectors:
+    """Rows scaled to norm 1; a row of zeros, which no text should give, becomes the first axis."""
+    import numpy as np
+
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    if not norms.all():
+        rows = rows.copy()
+        rows[norms[:, 0] == 0, 0] = 1.0
+        norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    unit: Vectors = np.ascontiguousarray(rows / norms, dtype=np.float32)
+    return unit
