@@ -57,6 +57,8 @@ class _List:
     ordered: bool
     number: int
     group: int
+    width: int = 2
+    """Of the marker: what stands under it is indented as much."""
 
 
 @dataclass(slots=True)
@@ -117,6 +119,12 @@ class UnitWriter:
                 self.newline()
             if not part:
                 continue
+            if (
+                self._filled
+                and number > self._numbers[-1]
+                and (part[0].isspace() or self._lines[-1][-1][-1:].isspace())
+            ):
+                self.newline()  # the source broke the line inside a tag or a comment
             if not self._filled and not part.isspace():
                 self._numbers[-1], self._filled = number, True
             self._lines[-1].append(part)
@@ -146,7 +154,7 @@ class UnitWriter:
         indent = "    " * sum(d.inside and not d.name for d in self._definitions)
         if self._lists:
             indent += "  " * (len(self._lists) - 1)
-            hanging = indent + " " * len(self._marker or "- ")
+            hanging = indent + " " * self._lists[-1].width
             lines = [
                 (indent + self._marker if at == 0 and self._marker else hanging) + x for at, x in enumerate(lines)
             ]
@@ -311,6 +319,7 @@ class UnitWriter:
             return
         top = self._lists[-1]
         self._marker = f"{top.number}. " if top.ordered else "- "
+        top.width = len(self._marker)
         top.number += 1
         if len(self._lists) == 1:
             self._item += 1
