@@ -21,8 +21,9 @@ _LIGATURES = str.maketrans(
     {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"}
     | {"\xa0": " ", "\xad": None, "\u200b": None, "\ufeff": None, "\0": None, "\f": "\n", "\v": "\n"}
 )
-# pdfium marks a hyphen that it believes to be soft with U+FFFE or U+0002.
-_HYPHEN = re.compile(r"(?:[\u0002\ufffe]|(?<=[a-z])[-\u2010])[ \t]*\n[ \t]*(?=[a-z])([^\s]*)[ \t]?")
+_HYPHEN = re.compile(r"(?<=[a-z])[-\u2010\u0002\ufffe][ \t]*\n[ \t]*(?=[a-z])([^\s]*)[ \t]?")
+# pdfium itself joins some lines, and leaves one of these where the hyphen was.
+_JOINT = re.compile(r"(?<=[a-z])[\u0002\ufffe](?=[a-z])")
 _MARK = re.compile("[\u0002\ufffe\uffff]")
 _DATE = re.compile(r"D:(\d{4})(\d\d)(\d\d)(?:(\d\d)(\d\d)(\d\d))?")
 _BULLET = re.compile(r"\s*(?:[•●▪◦‣–*-]|\(?\d{1,3}[.)]|[a-z]\))\s+\S")
@@ -98,6 +99,7 @@ def _outline(document: Any) -> Iterator[tuple[int, str, int]]:
 def _tidy(text: str) -> str:
     text = text.replace("\r\n", "\n").replace("\r", "\n").translate(_LIGATURES)
     text = _HYPHEN.sub(lambda match: match[1] + "\n", text)
+    text = _JOINT.sub("", text)
     text = _MARK.sub("-", text).encode("utf-8", "replace").decode("utf-8")
     return "\n".join(line.rstrip() for line in text.split("\n")).strip("\n")
 

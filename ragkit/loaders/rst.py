@@ -155,7 +155,7 @@ def _title_span(text: str, starts: Sequence[int], line: int, title: str) -> Span
 
 def _docinfo(text: str, titles: Sequence[Span]) -> dict[str, JSON]:
     """Fields at the head of the file, or right under its title: `:date: 2024-01-01`."""
-    start = titles[0][1] if titles and not text[: titles[0][0]].strip() else 0
+    start = titles[0][1] if titles else 0
     head = paragraphs(text[: start + 8_000], start)[:1]
     if not head or text[head[0][0]] != ":":
         return {}
