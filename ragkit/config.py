@@ -54,6 +54,8 @@ class IngestSettings:
     exclude: tuple[str, ...] = setting((), "Globs of files and folders to leave out.")
     max_file_size_mb: float = setting(20.0, "Files larger than this many megabytes are skipped.")
     gitignore: bool = setting(True, "Honour .gitignore files (.ragkitignore is always honoured).")
+    file_timeout_seconds: float = setting(60.0, "A file that takes longer than this to read has failed.")
+    workers: int = setting(0, "Processes that read files; 0 means as many as threads.")
 
 
 @dataclass(frozen=True, slots=True)

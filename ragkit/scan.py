@@ -140,6 +140,8 @@ class _Walk:
             yield LeftOut(shown, reason)
         elif not target.is_relative_to(self._root):
             yield LeftOut(shown, "a link out of the corpus folder")
+        elif any(part.startswith(".") for part in target.relative_to(self._root).parts):
+            yield LeftOut(shown, "a link to something hidden")
         elif known := (self._folders if is_folder else self._files).get((state.st_dev, state.st_ino)):
             yield LeftOut(shown, f"a link to {known}, which is read under that path")
         elif is_folder:

@@ -211,7 +211,7 @@ def _recall(index: Any, blocks: Blocks, chunks: int, probes: int) -> float:
 def _complete(index: Any, chunks: int) -> None:
     if index.ntotal != chunks:
         raise SnapshotError(
-            f"{chunks} chunks have {index.ntotal} vectors", "run `ragkit ingest` again; if it stays so, `ragkit doctor`"
+            f"{chunks} chunks have {index.ntotal} vectors", "run `ragkit ingest` again, then `ragkit doctor`"
         )
 
 

@@ -5,8 +5,10 @@ Knows a lock file and who holds it; knows nothing of what is written under it.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,17 +19,20 @@ from ragkit.errors import CorpusLocked, StoreError
 
 
 @contextmanager
-def writer_lock(directory: Path, slug: str, corpus: str) -> Iterator[None]:
+def writer_lock(directory: Path, corpus: str) -> Iterator[None]:
     """Hold the writer lock of a corpus, or raise CorpusLocked saying who holds it.
 
     The operating system frees it when the process ends, however it ends.
     """
     from filelock import FileLock, Timeout
 
+    locks = directory / "locks"
+    stem = re.sub(r"[^A-Za-z0-9_-]+", "-", corpus)[:60] + "-" + hashlib.sha256(corpus.encode()).hexdigest()[:8]
     # The holder's name lies beside the lock: opening a lock file empties it.
-    holder = directory / f"{slug}.lock.json"
+    holder = locks / f"{stem}.json"
     try:
-        lock = FileLock(directory / f"{slug}.lock")
+        locks.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(locks / f"{stem}.lock")
         lock.acquire(timeout=0)
     except Timeout as error:
         raise CorpusLocked(
@@ -35,7 +40,7 @@ def writer_lock(directory: Path, slug: str, corpus: str) -> Iterator[None]:
         ) from error
     except OSError as error:
         raise StoreError(
-            f"lock file {directory / slug}.lock cannot be made: {error.strerror or error}",
+            f"lock file {locks / stem}.lock cannot be made: {error.strerror or error}",
             "check the folder's permissions, or set store.directory",
         ) from error
     try:

@@ -410,6 +410,6 @@ def remove_corpus(store: Store, corpus: str) -> None:
     if not corpus:
         raise CorpusNotFound("no corpus named", "`ragkit corpus list` shows every corpus")
     record = store.corpus(corpus)
-    with writer_lock(store.directory, record.slug, record.name):
+    with writer_lock(store.directory, record.name):
         store.remove_corpus(record.name)
         shutil.rmtree(store.corpus_directory(record), ignore_errors=True)

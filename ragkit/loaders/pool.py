@@ -5,6 +5,7 @@ Knows processes, pipes and time; knows nothing of formats, folders or databases.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -123,7 +124,8 @@ class _Worker:
         code = process.wait()
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
-                _close(pipe)
+                with contextlib.suppress(OSError):  # what was left in its buffer has no reader any more
+                    pipe.close()
         return code
 
 
@@ -138,13 +140,6 @@ def _start() -> subprocess.Popen[bytes]:
         stderr=subprocess.DEVNULL,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
     )
-
-
-def _close(pipe: object) -> None:
-    try:
-        pipe.close()  # type: ignore[attr-defined]
-    except OSError:  # what was left in its buffer has no reader any more
-        pass
 
 
 def _death(code: int) -> str:

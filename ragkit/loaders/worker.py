@@ -59,7 +59,7 @@ def read(job: Job) -> Read:
     from ragkit.loaders import load
 
     try:
-        return replace(facts, outcome="read", document=_storable(load(data, job.path)))
+        return replace(facts, outcome="read", document=storable(load(data, job.path)))
     except SkipFile as error:
         return replace(facts, outcome="skipped", reason=_reason(error.message, job.path))
     except LoadError as error:
@@ -88,7 +88,7 @@ def _stable_bytes(file: Path) -> tuple[bytes | None, os.stat_result]:
     return None, after
 
 
-def _storable(document: Document) -> Document:
+def storable(document: Document) -> Document:
     """The document without the few characters that no database takes, one for one, so offsets stay."""
     text = document.text
     if "\0" in text:

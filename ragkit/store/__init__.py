@@ -21,12 +21,13 @@ if TYPE_CHECKING:
         SnapshotRecord,
         StoredAnswer,
     )
-    from ragkit.store.writing import CorpusWriter, NewDocument
+    from ragkit.store.writing import CorpusWriter, NewDocument, SeenFile
 
 _HOMES = {
     "Store": "reading",
     "CorpusWriter": "writing",
     "NewDocument": "writing",
+    "SeenFile": "writing",
     "CorpusRecord": "records",
     "CorpusStatus": "records",
     "DocumentRecord": "records",
@@ -44,6 +45,7 @@ __all__ = [
     "IngestRecord",
     "NewDocument",
     "Root",
+    "SeenFile",
     "SnapshotRecord",
     "Store",
     "StoredAnswer",

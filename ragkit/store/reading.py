@@ -272,6 +272,17 @@ class Store:
             for row in rows:
                 yield row.id, "\n".join(part for part in (row.context, row.prefix, row.text) if part)
 
+    def indexed_texts(self, ids: Sequence[int]) -> dict[int, str]:
+        """The text that is embedded and indexed for each of these chunks."""
+        c = t.chunks.c
+        query = select(c.id, c.context, c.prefix, c.text).where(c.id.in_(bindparam("ids", expanding=True)))
+        found: dict[int, str] = {}
+        with self.database.reading() as connection:
+            for part in _batched(list(ids)):
+                rows = connection.execute(query, {"ids": part})
+                found.update((r.id, "\n".join(part for part in (r.context, r.prefix, r.text) if part)) for r in rows)
+        return found
+
     def chunk_ids(self, snapshot: SnapshotRecord) -> ChunkIds:
         """Ids of every chunk that a snapshot sees, ascending."""
         ids: ChunkIds = self._chunk_documents(snapshot)[0]

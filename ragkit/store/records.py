@@ -18,6 +18,8 @@ class Root:
 
     path: str
     prefix: str = ""
+    described_in: str = ""
+    """The folder whose corpus.toml names this root, if that is another one."""
 
     def file(self, path: str) -> Path | None:
         """Where the document with this corpus path lies on disk, or None if it is not under this root."""

@@ -188,13 +188,13 @@ class CorpusWriter:
     # ------------------------------------------------------------ vectors
 
     def missing_vectors(self, embedder: str) -> list[tuple[str, int]]:
-        """(text hash, a chunk with that text) of live chunks without a vector, the shortest text first."""
+        """(text hash, a chunk with that text) of live chunks without a vector, the longest text first."""
         known = exists().where(t.vectors.c.embedder == embedder, t.vectors.c.text_hash == t.chunks.c.text_hash)
         query = (
             select(t.chunks.c.text_hash, func.min(t.chunks.c.id).label("id"))
             .where(t.chunks.c.corpus_id == self.corpus.id, t.chunks.c.retired.is_(None), ~known)
             .group_by(t.chunks.c.text_hash)
-            .order_by(func.min(t.chunks.c.tokens), func.min(t.chunks.c.id))
+            .order_by(func.min(t.chunks.c.tokens).desc(), func.min(t.chunks.c.id))
         )
         with self._database.reading() as connection:
             return [(row.text_hash, row.id) for row in connection.execute(query)]
