@@ -141,6 +141,23 @@ def test_a_page_may_nest_as_deep_as_it_likes() -> None:
     assert load(b"<div>" * 10_000 + b"deep" + b"</div>" * 10_000, "page.html").text == "deep"
 
 
+def test_a_page_of_headings_alone_is_skipped() -> None:
+    with pytest.raises(SkipFile, match="only navigation"):
+        load(b"<h1>Part II</h1><div class=toc><a href=x>Chapter</a></div>", "page.html")
+
+
+def test_a_table_of_one_row_is_layout() -> None:
+    document = page(
+        "<table><tr><td class=icon><div>Note</div></td><td><p>Mind this.</p><p>And that.</p></td></tr></table>"
+    )
+    assert document.text == "Note\nMind this.\n\nAnd that."
+
+
+def test_the_line_that_dates_a_page_becomes_metadata() -> None:
+    document = page("<p>words</p><p><i>This page last modified on 2020-06-18 21:18:56 UTC</i></p>")
+    assert (document.text, document.metadata["date"]) == ("words", "2020-06-18 21:18:56")
+
+
 def test_dates_and_titles_come_from_the_head() -> None:
     document = page(
         "<head><title>Page | The Site</title>"
@@ -162,7 +179,7 @@ _WRAP = st.sampled_from(
         ("<ul>\n<li>", "</li></ul>"),
         ("<script>var a = '<b>';\n</script>", ""),
         ("<pre>\n", "\n</pre>"),
-        ("<table>\n<tr><td>", "</td>\n</tr></table>"),
+        ("<table>\n<tr><td>", "</td>\n</tr><tr><td>end</td></tr></table>"),
     ]
 )
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from ragkit.domain import JSON, Document
 from ragkit.errors import SkipFile
 from ragkit.loaders.charset import decode
-from ragkit.loaders.frontmatter import with_date
+from ragkit.loaders.frontmatter import iso_date, with_date
 from ragkit.loaders.html_lines import source_lines
 from ragkit.loaders.html_rules import DROPPED, INLINE, is_boilerplate
 from ragkit.loaders.html_units import Unit, UnitWriter, assemble
@@ -36,6 +36,7 @@ _SIMPLE: dict[str, tuple[Callable[[UnitWriter], None], Callable[[UnitWriter], No
 }
 _LAYOUT = "h1,h2,h3,h4,h5,h6,pre,table table"
 _TITLE_TAIL = re.compile(r"\s+(?:[|·•»—–]|::|-(?=\s[^-]*$))\s+")
+_STAMP = re.compile(r"(?:this page (?:was )?)?last (?:modified|updated|edited)(?: on)?:?\s+(\S.{0,60})\Z", re.I)
 _META = {
     "description": "description",
     "og:description": "description",
@@ -65,11 +66,14 @@ def load_html(data: bytes, path: str) -> Document:
     if root is None:
         raise SkipFile(f"{path}: no text to index")
     units = _main_part(_Walk(source, page).run(root))
-    if not units:
+    metadata = _metadata(page)
+    if units and (stamp := _STAMP.match(units[-1].flat)):
+        units.pop()
+        metadata.setdefault("date", iso_date(stamp[1]) or stamp[1])
+    if all(unit.kind == "heading" for unit in units):
         raise SkipFile(f"{path}: only navigation, no content")
     text, sections, blocks, lines = assemble(units)
-    title = _title(page, units)
-    return Document(path, text, "html", title, _metadata(page), sections, blocks, lines)
+    return Document(path, text, "html", _title(page, units), metadata, sections, blocks, lines)
 
 
 class _Walk:
@@ -153,10 +157,13 @@ class _Walk:
             writer.open_list(ordered=tag == "ol", start=int(start) if start.isdecimal() and len(start) < 9 else 1)
             return writer.close_list
         if tag == "table":
-            writer.open_table(data=attributes.get("role") != "presentation" and node.css_first(_LAYOUT) is None)
+            data = attributes.get("role") != "presentation" and node.css_first(_LAYOUT) is None
+            writer.open_table(data=data and len(node.css("tr")) > 1)
             return writer.close_table
         if tag in ("td", "th"):
             writer.open_cell(header=tag == "th")
+            if attributes.get("class") == "icon":  # AsciiDoc's admonitions
+                writer.open_label()
             return writer.close_cell
         if tag == "dt":
             classes = (attributes.get("class") or "").split()

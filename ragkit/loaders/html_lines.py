@@ -57,7 +57,7 @@ def source_lines(source: str, texts: Sequence[str]) -> list[int]:
         at = found + 1
         if piece != key:
             at = _merged(pieces, at, key[len(piece) :])
-        line += key.count("\n")
+        line = min(line + key.count("\n"), len(starts) + 1)
     return lines
 
 
