@@ -1,4 +1,4 @@
-"""Write the generated parts of the documentation: settings, commands, errors, formats.
+"""Write the generated parts of the documentation: settings, commands, errors, formats, models.
 
 Reads `ragkit.config`, the click commands, `ragkit.errors` and the loaders; knows nothing of the prose around them.
 A generated part stands between `<!-- generated: NAME -->` and `<!-- end of NAME -->`; nothing outside is touched.
@@ -22,6 +22,7 @@ import click
 from ragkit import config, errors, loaders
 from ragkit.cli.common import Command
 from ragkit.cli.main import COMMANDS, cli
+from ragkit.models import catalogue
 
 DOCS = Path(__file__).parent
 
@@ -120,6 +121,18 @@ def formats() -> str:
     return "\n".join(f"- {name}: {', '.join(found)}" for name, found in extensions.items())
 
 
+# ---------------------------------------------------------------- models
+
+
+def models() -> str:
+    """The catalogue: role, size, licence and description of every model."""
+    rows = ["| Model | Role | Download | Licence | About |", "|---|---|---|---|---|"]
+    for spec in catalogue.models():
+        cells = (f"`{spec.name}`", spec.role, f"{spec.megabytes} MB", spec.licence, _cell(spec.about))
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
 # ---------------------------------------------------------------- errors
 
 
@@ -160,6 +173,7 @@ PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "cli.md": {"commands": commands},
     "errors.md": {"errors": error_table},
     "formats.md": {"formats": formats},
+    "models.md": {"models": models},
     "architecture.md": {"rows": rows},
 }
 """File name to the generated parts that it holds."""
