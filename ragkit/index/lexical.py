@@ -268,7 +268,8 @@ def _create_tantivy(directory: Path) -> None:
     schema = tantivy.SchemaBuilder()
     # Terms are analysed already; tantivy only cuts at the blanks between them, and keeps no positions.
     schema.add_text_field("terms", stored=False, tokenizer_name="whitespace", index_option="freq")
-    schema.add_unsigned_field("id", indexed=True, fast=True)
+    # Signed: deleting by a term of an unsigned field matches nothing.
+    schema.add_integer_field("id", indexed=True, fast=True)
     _guarded(directory, lambda: tantivy.Index(schema.build(), path=str(directory), reuse=False))
 
 
@@ -283,7 +284,7 @@ def _update_tantivy(directory: Path, removed: Iterable[int], rows: Iterable[tupl
         for id, terms in rows:
             document = tantivy.Document()
             document.add_text("terms", " ".join(terms))
-            document.add_unsigned("id", id)
+            document.add_integer("id", id)
             writer.add_document(document)
         writer.commit()
         writer.wait_merging_threads()

@@ -43,7 +43,8 @@ class Manifest:
     corpus: str
     snapshot: str
     created_at: str
-    version: str
+    code: str
+    """Changes when the code that reads and cuts files does."""
     documents: int
     chunks: int
     embedder: str
@@ -153,7 +154,7 @@ def build(
     writer: CorpusWriter,
     record: SnapshotRecord,
     base: SnapshotRecord | None,
-    version: str,
+    code: str,
     dense_settings: DenseSettings,
     lexical_settings: LexicalSettings,
 ) -> Manifest:
@@ -177,7 +178,7 @@ def build(
         record.corpus,
         record.name,
         record.created_at,
-        version,
+        code,
         record.documents,
         record.chunks,
         record.embedder,

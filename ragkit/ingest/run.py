@@ -17,10 +17,10 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
-import ragkit
 from ragkit.chunking import chunk
 from ragkit.domain import Document, Embedder, IngestReport, LedgerRow, Outcome, Progress, Tokenizer
 from ragkit.errors import CorpusEmpty, ModelUnsuitable, RagkitError, SnapshotError, StoreError, UsageError
@@ -144,7 +144,7 @@ class _Run:
 
     def finish(self, started: float, read: Callable[[], None]) -> IngestReport:
         """Read, embed and publish, and write the ledger however it ends."""
-        ingest = self._writer.begin_ingest(ragkit.__version__)
+        ingest = self._writer.begin_ingest(_code())
         state, message, current = "interrupted", "", None
         try:
             read()
@@ -178,7 +178,7 @@ class _Run:
 
     def read_files(self, found: dict[str, Found], left_out: dict[str, LeftOut]) -> None:
         """Bring the rows of the corpus in line with the files that a scan found."""
-        before = {} if self._rebuild else self._writer.skipped_before(ragkit.__version__)
+        before = {} if self._rebuild else self._writer.skipped_before(_code())
         jobs: list[Job] = []
         for path, file in sorted(found.items()):
             document, skipped = self._known.get(path), before.get(path)
@@ -244,7 +244,7 @@ class _Run:
         outcome: Outcome = "updated" if known else "added"
         reason = ""
         if known and known.sha256 == result.sha256:
-            reason = "read anew" if self._rebuild else "settings, embedder or version changed"
+            reason = "read anew" if self._rebuild else "settings, embedder or ragkit itself changed"
         elif not known and (former := gone.pop(result.sha256, None)):
             outcome, reason = "renamed", f"from {former.path}"
             self._renamed.add(former.path)
@@ -344,7 +344,7 @@ class _Run:
         _tell(self._progress, "publish", 0, record.chunks)
         base = None if self._rebuild else current
         settings = self._settings
-        snapshot.build(self._writer, record, base, ragkit.__version__, settings.dense, settings.lexical)
+        snapshot.build(self._writer, record, base, _code(), settings.dense, settings.lexical)
         self._writer.publish(record)
         snapshot.collect(self._writer, settings.store.keep_snapshots)
         _tell(self._progress, "publish", record.chunks, record.chunks)
@@ -389,8 +389,16 @@ def _tokenizing(embedder: Embedder) -> TokenizingEmbedder:
 
 def _recipe(settings: Settings, embedder: TokenizingEmbedder) -> str:
     """Hash of all that decides a document's chunks besides its file."""
-    parts = [ragkit.__version__, asdict(settings.chunk), embedder.fingerprint, embedder.max_tokens]
+    parts = [_code(), asdict(settings.chunk), embedder.fingerprint, embedder.max_tokens]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+@cache
+def _code() -> str:
+    """Hash of the code that reads and cuts files; no version number to forget to raise when it changes."""
+    package = Path(__file__).parents[1]
+    files = [package / "chunking.py", package / "text.py", package / "domain.py", *(package / "loaders").glob("*.py")]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in sorted(files))).hexdigest()[:16]
 
 
 def _digest(document: Document) -> str:

@@ -138,7 +138,7 @@ ingests = Table(
     Column("finished_at", String(32), nullable=False, default=""),
     Column("state", String(16), nullable=False),
     Column("snapshot_id", Id),
-    Column("version", String(32), nullable=False),
+    Column("code", String(32), nullable=False),
     Column("counts", JSON, nullable=False),
     Column("error", Text, nullable=False, default=""),
     sqlite_autoincrement=True,

@@ -70,7 +70,7 @@ class CorpusWriter:
 
     # ------------------------------------------------------------ the ingest and its ledger
 
-    def begin_ingest(self, version: str) -> int:
+    def begin_ingest(self, code: str) -> int:
         """Note that an ingest has begun; earlier ones that never ended were interrupted."""
         with self._database.writing() as connection:
             mine = t.ingests.c.corpus_id == self.corpus.id
@@ -81,7 +81,7 @@ class CorpusWriter:
                 "corpus_id": self.corpus.id,
                 "started_at": now(),
                 "state": "running",
-                "version": version,
+                "code": code,
                 "counts": {},
             }
             key = connection.execute(insert(t.ingests).values(row)).inserted_primary_key
@@ -104,17 +104,17 @@ class CorpusWriter:
                 connection.execute(insert(t.ledger), rows)
             connection.execute(update(t.ingests).where(t.ingests.c.id == ingest).values(values))
 
-    def skipped_before(self, version: str) -> dict[str, SeenFile]:
-        """Files that the latest finished ingest skipped, by path, if the same version of ragkit did it."""
+    def skipped_before(self, code: str) -> dict[str, SeenFile]:
+        """Files that the latest finished ingest skipped, by path, if the same code read them."""
         latest = (
-            select(t.ingests.c.id, t.ingests.c.version)
+            select(t.ingests.c.id, t.ingests.c.code)
             .where(t.ingests.c.corpus_id == self.corpus.id, t.ingests.c.state == "done")
             .order_by(t.ingests.c.id.desc())
             .limit(1)
         )
         with self._database.reading() as connection:
             ingest = connection.execute(latest).first()
-            if ingest is None or ingest.version != version:
+            if ingest is None or ingest.code != code:
                 return {}
             query = select(t.ledger).where(t.ledger.c.ingest_id == ingest.id, t.ledger.c.outcome == "skipped")
             return {

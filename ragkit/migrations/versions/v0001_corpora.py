@@ -33,7 +33,7 @@ def upgrade() -> None:
         sa.Column("finished_at", sa.String(32), nullable=False),
         sa.Column("state", sa.String(16), nullable=False),
         sa.Column("snapshot_id", Id),
-        sa.Column("version", sa.String(32), nullable=False),
+        sa.Column("code", sa.String(32), nullable=False),
         sa.Column("counts", sa.JSON, nullable=False),
         sa.Column("error", sa.Text, nullable=False),
         sqlite_autoincrement=True,
