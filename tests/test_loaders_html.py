@@ -99,9 +99,10 @@ def test_boilerplate_is_dropped(boilerplate: str) -> None:
 def test_content_that_looks_like_boilerplate_is_kept() -> None:
     document = page(
         "<main><header><h2>Section</h2></header><aside class='admonition note'><p class=admonition-title>Note</p>"
-        "<p>Mind this.</p></aside><div role=tabpanel hidden>Tab words</div></main>"
+        "<p>Mind this.</p></aside>"
+        "<aside class=sidebar><p class=sidebar-title>Read also</p></aside><div role=tabpanel hidden>Tab words</div></main>"
     )
-    for words in ("Section", "Note\nMind this.", "Tab words"):
+    for words in ("Read also", "Section", "Note\nMind this.", "Tab words"):
         assert words in document.text
 
 
@@ -124,6 +125,11 @@ def test_code_is_verbatim_also_with_line_numbers_beside_it() -> None:
     )
     assert document.text == "if x:\n\n\treturn  1 & 2"
     assert [block.kind for block in document.blocks] == ["code"]
+
+
+def test_code_that_starts_indented_starts_on_its_own_line() -> None:
+    document = page("<p>text</p>\n<div>\n<pre><span></span> <b>def</b> f():\n\n    <b>pass</b>\n</pre></div>")
+    assert document.text == "text\n\n def f():\n\n    pass" and document.lines.numbers == (1, 1, 3, 4, 5)
 
 
 def test_definitions_stay_with_their_terms() -> None:

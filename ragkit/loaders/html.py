@@ -123,7 +123,8 @@ class _Walk:
         main = tag in ("main", "article") or attributes.get("role") == "main"
         if not main and is_boilerplate(tag, attributes, in_main=writer.main > 0):
             # The page's own title sometimes stands in what is otherwise its banner.
-            if tag == "nav" or tag in INLINE or writer.main or node.css_first("h1,main,[role=main]") is None:
+            kept = ".sidebar-title" if tag == "aside" else "h1,main,[role=main]"  # a sidebar of Sphinx is content
+            if tag == "nav" or tag in INLINE or (writer.main and tag != "aside") or node.css_first(kept) is None:
                 return False
         elif tag == "form" and node.css_first("h1,h2,main,article") is None:
             return False

@@ -40,6 +40,7 @@ def source_lines(source: str, texts: Sequence[str]) -> list[int]:
         key = text.strip()
         if not key:
             lines.append(line)
+            line = min(line + text.count("\n"), len(starts) + 1)
             continue
         if at < len(pieces) and pieces[at][1] == key:
             found = at

@@ -109,7 +109,7 @@ class UnitWriter:
                 if number > line:
                     self._lines.append([])
                     self._numbers.append(number)
-                elif not self._lines[-1]:
+                elif not any(map(str.strip, self._lines[-1])):
                     self._numbers[-1] = number
                 self._lines[-1].append(part)
             self._filled = True
