@@ -100,7 +100,8 @@ def test_content_that_looks_like_boilerplate_is_kept() -> None:
     document = page(
         "<main><header><h2>Section</h2></header><aside class='admonition note'><p class=admonition-title>Note</p>"
         "<p>Mind this.</p></aside>"
-        "<aside class=sidebar><p class=sidebar-title>Read also</p></aside><div role=tabpanel hidden>Tab words</div></main>"
+        "<aside class=sidebar><p class=sidebar-title>Read also</p></aside>"
+        "<div role=tabpanel hidden>Tab words</div></main>"
     )
     for words in ("Read also", "Section", "Note\nMind this.", "Tab words"):
         assert words in document.text
