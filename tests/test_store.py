@@ -345,7 +345,7 @@ def test_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:
 
 
 def test_opening_a_current_database_does_not_import_alembic(tmp_path: Path) -> None:
-    code = f"import sys\nfrom ragkit.store import Store\nStore({str(tmp_path)!r}).close()\nprint('alembic' in sys.modules)"
+    code = f"import ragkit.store, sys\nragkit.store.Store({str(tmp_path)!r}).close()\nprint('alembic' in sys.modules)"
     for _ in range(2):  # a new one, and one that is there
         run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         assert run.stdout == "False\n"
