@@ -1,0 +1,193 @@
+"""`ragkit models`: which models there are, and what is here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ragkit.cli.common import (
+    Group,
+    State,
+    emit,
+    emit_lines,
+    format_option,
+    human_bytes,
+    pass_state,
+    progress_bars,
+    table,
+)
+
+if TYPE_CHECKING:
+    from ragkit.config import Settings
+    from ragkit.models.catalogue import ModelSpec
+
+_NAMES = click.argument("names", nargs=-1)
+
+
+@click.group(cls=Group, default="list")
+def models() -> None:
+    """Models: list, pull, prepare, verify, path. Without names, those that the settings use."""
+
+
+@models.command("list")
+@click.option("--role", type=click.Choice(["embedder", "reranker", "generator", "nli"]), help="Only these.")
+@format_option("jsonl")
+@pass_state
+def list_(state: State, role: str | None, format_: str) -> None:
+    """The catalogue, and what is here; an asterisk marks what the settings use."""
+    from ragkit.models import catalogue
+
+    used = set(in_use(state.settings))
+    rows = [_row(spec, state.settings, spec.name in used) for spec in catalogue.models() if role in (None, spec.role)]
+    if format_ == "json":
+        emit({"models": rows})
+    elif format_ == "jsonl":
+        emit_lines(rows)
+    else:
+        shown = (
+            [
+                "*" if r["in_use"] else "",
+                r["name"],
+                r["role"],
+                f"{r['megabytes']} MB",
+                r["licence"],
+                r["state"],
+                r["about"],
+            ]
+            for r in rows
+        )
+        click.echo(table(shown, ["", "MODEL", "ROLE", "SIZE", "LICENCE", "STATE", "ABOUT"]))
+
+
+@models.command()
+@_NAMES
+@click.option("--force", is_flag=True, help="Fetch anew, even what is here and sound.")
+@pass_state
+def pull(state: State, names: tuple[str, ...], force: bool) -> None:
+    """Get models from the first source that has them, and accept them only if their sha256 matches."""
+    from ragkit.models import catalogue, resolve
+
+    settings = state.settings
+    missing = []
+    for name in names or in_use(settings):
+        if force or resolve.local(name, settings.models_directory) is None:
+            missing.append(name)
+        else:
+            state.say(f"{name}: here already")
+    size = sum(catalogue.get(name).megabytes for name in missing)
+    if size:
+        state.say(f"to download: {human_bytes(size * 1e6)} ({', '.join(missing)})")
+    for name in missing:
+        with progress_bars(state) as progress:
+            found = resolve.resolve(
+                name,
+                settings.models_directory,
+                offline=settings.offline,
+                hub_timeout_seconds=settings.models.hub_timeout_seconds,
+                progress=progress,
+                force=force,
+            )
+        state.say(f"{name}: verified, from {found.source}")
+        for notice in found.notices:
+            state.say(f"  {notice}")
+
+
+@models.command()
+@_NAMES
+@click.option("--prefer", type=click.Choice(["speed", "fidelity"]), help="What to keep of the candidates.")
+@click.option("--force", is_flag=True, help="Measure again, even when prepared already.")
+@format_option()
+@pass_state
+def prepare(state: State, names: tuple[str, ...], prefer: str | None, force: bool, format_: str) -> None:
+    """Make models quick on this machine: export, quantise, measure, and keep the best candidate."""
+    from ragkit.models.prepare import prepare as run
+
+    state.override("models.prefer", prefer)
+    settings = state.settings
+    reports: list[dict[str, Any]] = []
+    for name in names or in_use(settings):
+        with progress_bars(state) as progress:
+            prepared = run(
+                name,
+                settings.models_directory,
+                prefer=settings.models.prefer,
+                offline=settings.offline,
+                hub_timeout_seconds=settings.models.hub_timeout_seconds,
+                threads=settings.thread_count,
+                progress=progress,
+                force=force,
+            )
+        reports.append({"name": name, "directory": str(prepared.directory), "manifest": prepared.manifest})
+        if format_ == "text":
+            click.echo(f"{name}: {prepared.directory}")
+    if format_ == "json":
+        emit({"models": reports})
+
+
+@models.command()
+@_NAMES
+@format_option()
+@pass_state
+def verify(state: State, names: tuple[str, ...], format_: str) -> int:
+    """Compare the sha256 of every file that is here. Exits 1 when one is wrong."""
+    from ragkit.errors import RagkitError
+    from ragkit.models import resolve
+
+    rows = []
+    for name in names or in_use(state.settings):
+        try:
+            found = resolve.verify(name, state.settings.models_directory)
+        except RagkitError as error:
+            rows.append({"name": name, "ok": False, "detail": str(error)})
+        else:
+            rows.append({"name": name, "ok": True, "detail": f"{len(found.files)} files match, from {found.source}"})
+    if format_ == "json":
+        emit({"models": rows})
+    else:
+        click.echo(table(["ok" if r["ok"] else "WRONG", r["name"], r["detail"]] for r in rows))
+    return 0 if all(row["ok"] for row in rows) else 1
+
+
+@models.command()
+@click.argument("name", default="")
+@pass_state
+def path(state: State, name: str) -> None:
+    """Print the folder of a model's files, or of all models."""
+    from ragkit.errors import ModelNotFound
+    from ragkit.models import resolve
+
+    directory = state.settings.models_directory
+    if not name:
+        click.echo(directory)
+        return
+    found = resolve.local(name, directory)
+    if found is None:
+        raise ModelNotFound(f"model {name} is not on this machine", f"run `ragkit models pull {name}`")
+    click.echo(found.directory)
+
+
+def in_use(settings: Settings) -> list[str]:
+    """Names of the models that the settings call for: embedder, reranker, generator."""
+    names = [settings.embed.model]
+    if settings.rerank.model != "none":
+        names.append(settings.rerank.model)
+    if settings.generate.backend == "llama":
+        names.append(settings.generate.model)
+    return names
+
+
+def _row(spec: ModelSpec, settings: Settings, used: bool) -> dict[str, Any]:
+    from ragkit.models import resolve
+
+    here = resolve.local(spec.name, settings.models_directory) is not None
+    return {
+        "name": spec.name,
+        "role": spec.role,
+        "megabytes": spec.megabytes,
+        "licence": spec.licence,
+        "state": "here" if here else "-",
+        "in_use": used,
+        "sources": [str(source) for source in spec.sources],
+        "about": spec.about,
+    }
