@@ -55,7 +55,7 @@ class IngestSettings:
     max_file_size_mb: float = setting(20.0, "Files larger than this many megabytes are skipped.")
     gitignore: bool = setting(True, "Honour .gitignore files (.ragkitignore is always honoured).")
     file_timeout_seconds: float = setting(60.0, "A file that takes longer than this to read has failed.")
-    workers: int = setting(0, "Processes that read files; 0 means as many as threads.")
+    workers: int = setting(0, "Processes that read files; 0: as many as threads; -1: none, without time limits.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +105,9 @@ class RetrieveSettings:
 
     mode: Literal["hybrid", "dense", "lexical"] = setting("hybrid", "Which indexes answer.")
     fusion: Literal["convex", "rrf"] = setting(
-        "convex", "convex adds min-max normalised scores; rrf adds reciprocal ranks."
+        "convex", "convex adds the cosine and the share of the best BM25 score; rrf adds reciprocal ranks."
     )
-    dense_weight: float = setting(0.6, "Weight of the dense side in convex fusion; the lexical side has the rest.")
+    dense_weight: float = setting(0.75, "Weight of the dense side in convex fusion; the lexical side has the rest.")
     rrf_k: int = setting(60, "The constant of reciprocal-rank fusion.")
     candidates: int = setting(100, "Hits asked of each index before fusion.")
     limit: int = setting(10, "Hits returned by a search.")

@@ -3,9 +3,10 @@
 Knows ranks, scores and queries; knows nothing of files, passages' text, models or how an index is built.
 Fusion is two pure functions over ranked lists, `fuse_ranks` and `fuse_scores`.
 
-A fused score says where a passage stands between the worst and the best that this query could have found
-(0 to 1); it orders the hits of one query and cannot be compared between queries. What can be compared is
-the dense stage's own score, a cosine, which every hit found by the dense index carries in its stages.
+A fused score lies between 0 (nothing in common with the query) and 1 (the very same text, holding the query's
+words best of all). It orders the hits of one query: its lexical part is relative to that query's best, and
+reciprocal ranks are relative altogether. What can be compared between queries is the dense stage's own score,
+a cosine, which every hit found by the dense index carries in its stages.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from ragkit import text
 from ragkit.domain import Ranked, StageScore
@@ -25,6 +26,14 @@ if TYPE_CHECKING:
 
 
 K = TypeVar("K", int, str)
+Bounds: TypeAlias = tuple[float | None, float | None]
+"""The lowest and the highest score that a list could hold; None where its own lowest or highest stands in."""
+
+
+# Cosines as they are, so that the dense side decides more where it found something near and less where it did
+# not; BM25 as a share of the query's best, for it has no upper bound. Better on average than min-max scaling of
+# both, and than ranks (docs/retrieval.md).
+_BOUNDS: Mapping[str, Bounds] = {"dense": (0.0, 1.0), "lexical": (0.0, None)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,39 +68,44 @@ def fuse_ranks(rankings: Sequence[Sequence[K]], k: float = 60) -> dict[K, float]
     return _best_first({key: math.fsum(parts) for key, parts in shares.items()})
 
 
-def fuse_scores(rankings: Sequence[Mapping[K, float]], weights: Sequence[float]) -> dict[K, float]:
-    """Convex combination of min-max normalised scores, in [0, 1]; best first.
+def fuse_scores(
+    rankings: Sequence[Mapping[K, float]], weights: Sequence[float], bounds: Sequence[Bounds] | None = None
+) -> dict[K, float]:
+    """Convex combination of scores brought to [0, 1] each, so in [0, 1] itself; best first.
 
-    Bruch, Gai and Ingber, "An Analysis of Fusion Functions for Hybrid Retrieval", ACM TOIS 42(1), 2023. In each
-    list the best score becomes 1 and the worst 0 (all 1 if they are equal); an entry that a list lacks gets 0
-    there. Weights are of the size of the rankings, not negative; lists without entries give theirs up, and
-    the rest are scaled to add up to 1.
+    Bruch, Gai and Ingber, "An Analysis of Fusion Functions for Hybrid Retrieval", ACM TOIS 42(1), 2023. Each
+    list is scaled by its `bounds` (see `normalise`); an entry that a list lacks gets 0 there. Weights are not
+    negative; lists without entries give theirs up, and the rest are scaled to add up to 1.
 
     >>> fuse_scores([{"a": 0.9, "b": 0.5, "c": 0.1}, {"b": 12.0, "c": 8.0}], weights=[0.5, 0.5])
     {'b': 0.75, 'a': 0.5, 'c': 0.0}
     """
-    present = [(ranking, weight) for ranking, weight in zip(rankings, weights, strict=True) if ranking]
-    total = math.fsum(weight for _, weight in present)
+    spans = bounds or [(None, None)] * len(rankings)
+    present = [entry for entry in zip(rankings, weights, spans, strict=True) if entry[0]]
+    total = math.fsum(weight for _, weight, _ in present)
     shares: dict[K, list[float]] = {}
-    for ranking, weight in present:
+    for ranking, weight, span in present:
         share = weight / total if total else 1.0 / len(present)
-        for key, score in normalise(ranking).items():
+        for key, score in normalise(ranking, span).items():
             shares.setdefault(key, []).append(share * score)
     return _best_first({key: min(1.0, math.fsum(parts)) for key, parts in shares.items()})
 
 
-def normalise(scores: Mapping[K, float]) -> dict[K, float]:
-    """Min-max: the best score becomes 1 and the worst 0; equal scores all become 1.
+def normalise(scores: Mapping[K, float], bounds: Bounds = (None, None)) -> dict[K, float]:
+    """Scores brought to [0, 1]: the lower bound becomes 0, the upper 1, what lies outside is clipped.
 
-    >>> normalise({"a": 3.0, "b": 2.0, "c": 1.0}), normalise({"a": 7.0})
-    ({'a': 1.0, 'b': 0.5, 'c': 0.0}, {'a': 1.0})
+    A bound that is None is the list's own lowest or highest score. Where the bounds meet, all become 1.
+
+    >>> normalise({"a": 3.0, "b": 2.0, "c": 1.0}), normalise({"a": 3.0, "b": 1.5}, (0.0, None)), normalise({"a": 7.0})
+    ({'a': 1.0, 'b': 0.5, 'c': 0.0}, {'a': 1.0, 'b': 0.5}, {'a': 1.0})
     """
     if not scores:
         return {}
-    low, high = min(scores.values()), max(scores.values())
+    low = min(scores.values()) if bounds[0] is None else bounds[0]
+    high = max(scores.values()) if bounds[1] is None else bounds[1]
     if not high - low > 0.0:
         return dict.fromkeys(scores, 1.0)
-    return {key: (score - low) / (high - low) for key, score in scores.items()}
+    return {key: min(1.0, max(0.0, (score - low) / (high - low))) for key, score in scores.items()}
 
 
 def _best_first(scores: Mapping[K, float]) -> dict[K, float]:
@@ -144,10 +158,15 @@ def _fuse(lists: Mapping[str, Sequence[Ranked]], settings: RetrieveSettings) -> 
         best = len(lists) / (settings.rrf_k + 1)
         fused = fuse_ranks([[entry.id for entry in _ordered(entries)] for entries in lists.values()], settings.rrf_k)
         return {id: score / best for id, score in fused.items()}
+    scores = {stage: {entry.id: entry.score for entry in entries} for stage, entries in lists.items()}
+    if scores.get("dense"):
+        # What the dense index did not return is at most as near as the last that it did; nothing is known of
+        # it beyond that. What the lexical index did not return shares no term, or none that counts.
+        farthest = min(scores["dense"].values())
+        scores["dense"] = dict.fromkeys(scores.get("lexical", ()), farthest) | scores["dense"]
     weights = {"dense": settings.dense_weight, "lexical": 1.0 - settings.dense_weight}
     return fuse_scores(
-        [{entry.id: entry.score for entry in entries} for entries in lists.values()],
-        [weights[name] for name in lists],
+        list(scores.values()), [weights[stage] for stage in scores], [_BOUNDS[stage] for stage in scores]
     )
 
 

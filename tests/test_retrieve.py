@@ -133,6 +133,13 @@ def test_fusing_nothing_gives_nothing(lists) -> None:
     assert fuse_ranks([list(one) for one in lists]) == {}
 
 
+@given(rankings, st.floats(-5, 0), st.floats(0.1, 5))
+def test_scores_beyond_their_bounds_are_clipped(lists, low, high) -> None:
+    fused = fuse_scores(lists, [1.0] * len(lists), [(low, high)] * len(lists))
+    assert all(0.0 <= score <= 1.0 for score in fused.values())
+    assert normalise({1: low, 2: high, 3: high + 1}, (low, high)) == {1: 0.0, 2: 1.0, 3: 1.0}
+
+
 def test_equal_scores_and_single_entries_are_the_best_of_their_list() -> None:
     assert fuse_scores([{1: 5.0, 2: 5.0}], [1.0]) == {1: 1.0, 2: 1.0}
     assert fuse_scores([{3: -2.0}], [0.0]) == {3: 1.0}
@@ -176,7 +183,32 @@ def test_a_passage_that_one_index_missed_says_so() -> None:
 def test_one_mode_asks_one_index(mode, stages) -> None:
     found = find("restore a backup", RetrieveSettings(mode=mode))
     assert {stage.stage for entry in found.stages.values() for stage in entry} == stages
-    assert found.ranked[0] == Ranked(9, 1.0)
+    assert found.ranked[0].id == 9
+
+
+def test_one_list_alone_scores_by_its_cosine_or_by_its_share_of_the_best() -> None:
+    dense = find("restore a backup", RetrieveSettings(mode="dense"))
+    assert all(max(0.0, dense.stages[e.id][0].score) == pytest.approx(e.score) for e in dense.ranked)
+    assert find("restore a backup", RetrieveSettings(mode="lexical")).ranked[0] == Ranked(9, 1.0)
+
+
+def test_convex_fusion_adds_the_cosine_and_the_share_of_the_best_lexical_score() -> None:
+    found = find("restore a backup", RetrieveSettings(dense_weight=0.75))
+    stages = {stage.stage: stage for stage in found.stages[9]}
+    assert found.ranked[0].id == 9
+    assert found.ranked[0].score == pytest.approx(0.75 * stages["dense"].score + 0.25)
+
+
+def test_a_passage_that_the_dense_index_left_out_counts_as_its_last() -> None:
+    class NearestOnly(Dense):
+        def search(self, vector: Vectors, limit: int, allowed: ChunkIds | None = None) -> list[Ranked]:
+            return super().search(vector, 1, allowed)
+
+    found = find("restore a backup at the port", dense=NearestOnly(HashEmbedder(256)))
+    nearest = next(stage.score for stages in found.stages.values() for stage in stages if stage.rank == 1)
+    missed = [e for e in found.ranked if found.stages[e.id][0].rank is None]
+    assert missed
+    assert all(0.75 * nearest <= entry.score < 1.0 for entry in missed)
 
 
 @pytest.mark.parametrize("fusion", ["convex", "rrf"])
