@@ -5,7 +5,7 @@ Knows what a draft says and what its sources say; knows nothing of how either wa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ragkit.config import VerifySettings
@@ -59,7 +59,12 @@ def verify(
         reason = "the model found no answer in the sources" if parts else "the model wrote nothing"
         return abstain(question, reason, draft=draft, context=context)
     evidence = Evidence(context, embedder, language)
-    checked = [_check(piece, evidence, settings) for piece in parts if piece.kind != "refusal"]
+    measured = iter(evidence.measure([piece.text for piece in claims]))
+    checked = [
+        _check(piece, next(measured), settings) if piece in claims else _Checked(piece)
+        for piece in parts
+        if piece.kind != "refusal"
+    ]
     bad = [one for one in checked if not one.supported]
     judged = [one for one in checked if one.piece.kind in ("claim", "code")]
     if len(bad) == len(judged) and settings.unsupported == "drop":
@@ -104,17 +109,15 @@ def abstain(
     )
 
 
-def _check(piece: Piece, evidence: Evidence, settings: VerifySettings) -> _Checked:
-    if piece.kind not in ("claim", "code"):
-        return _Checked(piece)
-    known = {source.number for source in evidence.sources}
-    measured = {number: evidence.measure(piece.text, number) for number in sorted(known)}
-    cited = [number for number in piece.cited if number in known and _bears(measured[number], settings)]
+def _check(piece: Piece, measured: Mapping[int, Measured], settings: VerifySettings) -> _Checked:
+    """Keep the citations that bear the claim out; without any, take the best source that does."""
+    cited = [number for number in piece.cited if number in measured and _bears(measured[number], settings)]
     best = max(measured, key=lambda number: (measured[number].support, -number))
     if not cited and _bears(measured[best], settings):
         cited = [best]
+    support = max((measured[number].support for number in cited), default=measured[best].support)
     quotes = tuple(window.quote() for number in cited if (window := measured[number].window))
-    return _Checked(piece, bool(cited), measured[best].support, tuple(cited), quotes)
+    return _Checked(piece, bool(cited), support, tuple(cited), quotes)
 
 
 def _bears(measured: Measured, settings: VerifySettings) -> bool:

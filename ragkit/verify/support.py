@@ -10,9 +10,8 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from ragkit.domain import Context, Embedder, Quote, Source
@@ -23,8 +22,8 @@ WINDOW = 3
 """Neighbouring units that may bear out one claim together."""
 CAP = 0.3
 """Support of a claim with a number, name or option that the source does not have is at most this."""
-EMBEDDED = 8
-"""Windows compared by vector for each claim, those that share most terms first."""
+LENGTH_COST = 0.02
+"""Coverage that one more unit in a window must bring."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +35,15 @@ class Weights:
     pairs: float
     cosine: float
     negation: float
-    missing: float
 
 
-WITH_VECTORS = Weights(-4.0, 4.0, 1.5, 3.0, -0.5, -1.0)
-WITHOUT_VECTORS = Weights(-3.0, 5.0, 1.5, 0.0, -0.5, -1.0)
+# Logistic regression on human judgements: development parts of BEGIN (CMU, TC, WoW), FactCheck-GPT, WiCE and RAGTruth
+# summaries, 160 claims of each, every set of equal weight; of a claim of several sentences the worst one counts.
+# Balanced accuracy on each set when fitted without it: .92 .80 .76 .75 .69 .60. On QAGS, SummEdits and RAGTruth
+# data2txt, where the wrong claim repeats the words of the source, it is near chance (.50 to .55): words and vectors
+# cannot see those; a trained grounding model can.
+WITH_VECTORS = Weights(-2.17, 3.45, 0.50, 0.77, -0.40)
+WITHOUT_VECTORS = Weights(-1.95, 3.81, 0.54, 0.0, -0.42)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,68 +88,73 @@ class Evidence:
         self.sources = context.sources
         self._embedder = embedder
         self._language = language
-        self._vectors: dict[str, object] = {}
         self._heads = {s.number: frozenset(analyse(" ".join((s.title, *s.heading)), language)) for s in self.sources}
         self._exact = {
             s.number: _plain(" ".join((s.path, s.title, *s.heading, s.prefix, s.text))) for s in self.sources
         }
-
-    @cached_property
-    def windows(self) -> dict[int, list[Window]]:
-        """By source number."""
-        return {source.number: list(self._cut(source)) for source in self.sources}
-
-    @cached_property
-    def _weights(self) -> dict[str, float]:
-        single = [window for found in self.windows.values() for window in found if window.size == 1]
+        self._windows = {source.number: list(self._cut(source)) for source in self.sources}
+        single = [window for found in self._windows.values() for window in found if window.size == 1]
         seen = Counter(term for window in single for term in window.terms)
-        return {term: math.log(1 + len(single) / (0.5 + count)) for term, count in seen.items()}
+        self._weights = {term: math.log(1 + len(single) / (0.5 + count)) for term, count in seen.items()}
+        self._rarest = max(self._weights.values(), default=1.0)
 
-    def measure(self, claim: str, number: int) -> Measured:
-        """The claim against the windows of source `number`."""
+    def measure(self, claims: Sequence[str]) -> list[dict[int, Measured]]:
+        """For each claim, every source's support by its number. The vectors are made in one batch."""
+        measured = [self._by_terms(claim) for claim in claims]
+        if self._embedder is not None:
+            self._add_cosines(claims, measured, self._embedder)
+        return [{number: self._weighed(one) for number, one in found.items()} for found in measured]
+
+    def _by_terms(self, claim: str) -> dict[int, Measured]:
         terms = analyse(claim, self._language)
-        if not terms or not self.windows[number]:
-            return Measured(None)
-        weights = self._weights
-        unseen = max(weights.values(), default=1.0)
-        wanted = {term: weights.get(term, unseen) for term in terms}
+        wanted = {term: self._weights.get(term, self._rarest) for term in terms}
+        exact, pairs, negative = exact_terms(claim), frozenset(pairwise(terms)), is_negative(claim)
+        found: dict[int, Measured] = {}
+        for number, windows in self._windows.items():
+            if not wanted or not windows:
+                found[number] = Measured(None)
+                continue
+            coverage, best = self._best(wanted, windows, self._heads[number])
+            found[number] = Measured(
+                window=best,
+                coverage=coverage,
+                pairs=len(pairs & best.pairs) / len(pairs) if pairs else coverage,
+                negation=float(negative != best.negative),
+                missing=tuple(one for one in exact if not found_in(one, self._exact[number])),
+            )
+        return found
+
+    def _best(
+        self, wanted: Mapping[str, float], windows: Sequence[Window], head: frozenset[str]
+    ) -> tuple[float, Window]:
+        """The window that holds most of the wanted terms by weight; a shorter or earlier one where that is equal."""
         total = sum(wanted.values())
-        head = self._heads[number]
 
         def coverage(window: Window) -> float:
             return sum(weight for term, weight in wanted.items() if term in window.terms or term in head) / total
 
-        ranked = sorted(self.windows[number], key=lambda w: (coverage(w) - 0.02 * w.size, -w.start), reverse=True)
-        best, cosine = self._nearest(claim, ranked[:EMBEDDED])
-        mine = frozenset(pairwise(terms))
-        measured = Measured(
-            window=best,
-            coverage=coverage(ranked[0]),
-            pairs=len(mine & ranked[0].pairs) / len(mine) if mine else coverage(ranked[0]),
-            cosine=cosine,
-            negation=float(is_negative(claim) != ranked[0].negative),
-            missing=tuple(exact for exact in exact_terms(claim) if not found_in(exact, self._exact[number])),
-        )
-        return self._weighed(measured)
+        best = max(windows, key=lambda window: (coverage(window) - LENGTH_COST * window.size, -window.start))
+        return coverage(best), best
+
+    def _add_cosines(
+        self, claims: Sequence[str], measured: Sequence[dict[int, Measured]], embedder: Embedder
+    ) -> None:
+        windows = [one.window.text for found in measured for one in found.values() if one.window]
+        texts = list(dict.fromkeys((*claims, *windows)))
+        vectors = dict(zip(texts, embedder.embed(texts), strict=True)) if windows else {}
+        for claim, found in zip(claims, measured, strict=True):
+            for number, one in found.items():
+                if one.window:
+                    cosine = float(vectors[claim] @ vectors[one.window.text])
+                    found[number] = replace(one, cosine=max(0.0, cosine))
 
     def _weighed(self, m: Measured) -> Measured:
+        if m.window is None:
+            return m
         w = WITH_VECTORS if self._embedder is not None else WITHOUT_VECTORS
         logit = w.bias + w.coverage * m.coverage + w.pairs * m.pairs + w.cosine * m.cosine + w.negation * m.negation
         support = 1 / (1 + math.exp(-logit))
-        if m.missing:
-            support = min(support, CAP)
-        return Measured(m.window, m.coverage, m.pairs, m.cosine, m.negation, m.missing, support)
-
-    def _nearest(self, claim: str, ranked: Sequence[Window]) -> tuple[Window, float]:
-        """The window to quote, and the highest cosine of any."""
-        if self._embedder is None:
-            return ranked[0], 0.0
-        texts = [claim, *(window.text for window in ranked)]
-        fresh = [text for text in dict.fromkeys(texts) if text not in self._vectors]
-        self._vectors.update(zip(fresh, self._embedder.embed(fresh), strict=True) if fresh else ())
-        claim_vector = self._vectors[claim]
-        cosines = [float(claim_vector @ self._vectors[window.text]) for window in ranked]  # type: ignore[operator]
-        return ranked[0], max(0.0, *cosines)
+        return replace(m, support=min(support, CAP) if m.missing else support)
 
     def _cut(self, source: Source) -> Iterable[Window]:
         parts = [unit for unit in units(source.text) if unit.kind != "fence"]
