@@ -34,8 +34,8 @@ def embedder() -> HashEmbedder:
 
 @pytest.fixture
 def quick(settings: Settings) -> Settings:
-    """One reading process, which starts more quickly than two."""
-    return config.replace(settings, {"ingest.workers": 1})
+    """Files are read in this process, which is quicker."""
+    return config.replace(settings, {"ingest.workers": -1})
 
 
 def put(docs: Path, store: Store, embedder: HashEmbedder, settings: Settings, number: int) -> str:

@@ -211,7 +211,7 @@ class _Run:
     def _read(self, jobs: Sequence[Job], gone: dict[str, DocumentRecord]) -> None:
         touched = []
         workers = self._settings.ingest.workers or self._settings.thread_count
-        for at, (job, result) in enumerate(read_all(jobs, workers)):
+        for at, (job, result) in enumerate(read_all(jobs, max(0, workers))):
             known = self._known.get(job.path)
             result = replace(result, mtime_ns=_trusted(result.mtime_ns))
             if result.outcome == "same" and known is not None:

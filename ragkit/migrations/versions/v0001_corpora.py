@@ -11,8 +11,8 @@ down_revision = None
 Id = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 
-def _corpus(**options: bool) -> sa.Column[int]:
-    return sa.Column("corpus_id", Id, sa.ForeignKey("corpora.id", ondelete="CASCADE"), nullable=False, **options)
+def _corpus(index: bool = False) -> sa.Column[int]:
+    return sa.Column("corpus_id", Id, sa.ForeignKey("corpora.id", ondelete="CASCADE"), nullable=False, index=index)
 
 
 def upgrade() -> None:
