@@ -1,0 +1,135 @@
+"""The engine from Python: files in, checked answers out, with small fakes in place of models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ragkit import Engine, config
+from ragkit.config import Settings
+from ragkit.domain import Document, Message
+from ragkit.errors import CorpusNotFound, SnapshotError, UsageError
+from ragkit.loaders import load
+from ragkit.testing import HashEmbedder, OverlapReranker, ScriptedGenerator
+
+
+@pytest.fixture
+def engine(settings: Settings, docs: Path) -> Iterator[Engine]:
+    reply = "Run `vault restore --from FILE` to restore a backup [1]."
+    with Engine(settings, embedder=HashEmbedder(), generator=ScriptedGenerator(reply)) as engine:
+        engine.ingest([docs], corpus="docs")
+        yield engine
+
+
+def test_answer_is_verified_cited_and_logged(engine: Engine, docs: Path) -> None:
+    answer = engine.ask("How do I restore a backup?")
+    assert (answer.status, answer.corpus) == ("answered", "docs")
+    quote = answer.quotes[0]
+    lines = (docs / quote.path).read_text().splitlines()[quote.start_line - 1 : quote.end_line]
+    assert quote.text in "\n".join(lines)
+    logged = engine.store.answers("docs")[0]
+    assert (logged.question, logged.status, logged.prompt_hash) == (answer.question, "answered", answer.prompt_hash)
+
+
+def test_draft_that_the_sources_do_not_bear_out_is_not_shown(settings: Settings, docs: Path) -> None:
+    invented = ScriptedGenerator("Restoring needs the enterprise licence 9000 from the moon office [1].")
+    with Engine(settings, embedder=HashEmbedder(), generator=invented) as engine:
+        engine.ingest([docs], corpus="docs")
+        answer = engine.ask("How do I restore a backup?")
+    assert answer.status == "abstained"
+    assert "licence" not in answer.text
+
+
+def test_irrelevant_question_is_declined_before_the_model_runs(engine: Engine) -> None:
+    answer = engine.ask("Which glacier feeds the Ganges?")
+    assert answer.status == "abstained"
+    assert engine.generator.prompts == []  # type: ignore[union-attr]
+
+
+def test_draft_is_heard_while_it_is_written(engine: Engine) -> None:
+    heard: list[str] = []
+    answer = engine.ask("How do I restore a backup?", on_text=heard.append)
+    assert len(heard) > 3
+    assert answer.draft is not None
+    assert "".join(heard).strip() == answer.draft.text
+
+
+def test_follow_up_is_rewritten_from_the_conversation(settings: Settings, docs: Path) -> None:
+    def reply(messages: object) -> str:
+        text = str(messages)
+        return "How do I restore a backup?" if "Assistant:" in text else "Run `vault restore --from FILE` [1]."
+
+    with Engine(settings, embedder=HashEmbedder(), generator=ScriptedGenerator(reply)) as engine:
+        engine.ingest([docs], corpus="docs")
+        history = [Message("user", "When do backups run?"), Message("assistant", "Every night at 02:00.")]
+        answer = engine.ask("and how is it restored?", history=history)
+    assert "understood as: How do I restore a backup?" in answer.notices
+    assert answer.question == "and how is it restored?"
+
+
+def test_filters_and_modes_reach_both_indexes(engine: Engine) -> None:
+    for mode in ("hybrid", "dense", "lexical"):
+        result = engine.search("service restart port backup", mode=mode, filters=["path=guide/*"])  # type: ignore[arg-type]
+        assert {hit.passage.path for hit in result.hits} == {"guide/ports.md"}
+
+
+def test_reranker_has_the_last_word_and_is_named(settings: Settings, docs: Path) -> None:
+    with Engine(settings, embedder=HashEmbedder(), reranker=OverlapReranker()) as engine:
+        engine.ingest([docs], corpus="docs")
+        result = engine.search("changing the port")
+        assert result.reranker == "overlap"
+        assert any(stage.stage == "rerank" for stage in result.hits[0].stages)
+        assert engine.search("changing the port", rerank=False).reranker == ""
+
+
+def test_new_snapshot_is_seen_by_an_open_engine(engine: Engine, docs: Path) -> None:
+    before = engine.search("quokka").snapshot
+    (docs / "animals.md").write_text("# Animals\n\nA quokka is a small marsupial.\n")
+    engine.ingest([docs], corpus="docs")
+    after = engine.search("quokka")
+    assert after.snapshot != before
+    assert after.hits[0].passage.path == "animals.md"
+
+
+def test_another_embedder_is_refused(settings: Settings, docs: Path) -> None:
+    with Engine(settings, embedder=HashEmbedder(64)) as engine:
+        engine.ingest([docs], corpus="docs")
+    with (
+        Engine(settings, embedder=HashEmbedder(32)) as engine,
+        pytest.raises(SnapshotError, match=r"hash-64.*hash-32"),
+    ):
+        engine.search("backup")
+
+
+def test_documents_that_lie_in_no_folder_can_be_asked(settings: Settings) -> None:
+    documents: list[Document] = [load(b"# Tea\n\nTea is brewed at 95 degrees.\n", "tea.md")]
+    with Engine(config.replace(settings, {"generate.backend": "extractive"}), embedder=HashEmbedder()) as engine:
+        engine.ingest_documents(documents, corpus="drinks")
+        answer = engine.ask("At how many degrees is tea brewed?")
+    assert "95 degrees" in answer.text
+
+
+def test_removed_corpus_is_gone(engine: Engine) -> None:
+    engine.remove("docs")
+    with pytest.raises(CorpusNotFound):
+        engine.search("backup")
+
+
+@pytest.mark.parametrize("question", ["", "  \n "])
+def test_empty_question_is_refused(engine: Engine, question: str) -> None:
+    with pytest.raises(UsageError, match="question is empty"):
+        engine.ask(question)
+
+
+def test_question_longer_than_the_window_is_refused_with_numbers(settings: Settings, docs: Path) -> None:
+    with Engine(settings, embedder=HashEmbedder(), generator=ScriptedGenerator("x", context_tokens=512)) as engine:
+        engine.ingest([docs], corpus="docs")
+        with pytest.raises(UsageError, match="of the 512 tokens"):
+            engine.ask("why " * 600)
+
+
+def test_show_gives_the_lines_of_the_file(engine: Engine, docs: Path) -> None:
+    excerpt = engine.show("backup.md", 7, 9)
+    assert excerpt.text == "\n".join((docs / "backup.md").read_text().splitlines()[6:9])
