@@ -203,7 +203,9 @@ def _lines(
 ) -> tuple[tuple[int, int], ...]:
     """The range of source positions of every line of `document[group.start:group.end]`."""
     edges = [group.start]
-    edges.extend(group.start + at + 1 for at, mark in enumerate(document[group.start : group.end]) if mark == "\n")
+    edges.extend(
+        group.start + at + 1 for at, mark in enumerate(document[group.start : group.end - 1]) if mark == "\n"
+    )
     if known is not None:
         index = LineIndex(Document("", document, "", lines=known))
         return tuple((index.position(edge),) * 2 for edge in edges)
