@@ -41,6 +41,10 @@ _REFUSALS = re.compile(
     r"|i (?:do not|don't) (?:know|have)"
     r"|^not (?:in|covered by|mentioned in|found in) the (?:\w+ )?(?:documentation|sources?|context|documents?)"
 )
+# "A question that the documentation does not answer is declined" tells of refusals; it is none.
+_SUBORDINATE = re.compile(
+    r"\b(?:when|whenever|if|where|whether|unless|because|although|that|which|once) (?:\w+ ){0,2}$"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +91,11 @@ def is_refusal(text: str) -> bool:
 
     >>> is_refusal("The sources do not answer this question."), is_refusal("Pods do not restart.")
     (True, False)
+    >>> is_refusal("When the documentation does not answer a question, it is declined.")
+    False
     """
-    return bool(_REFUSALS.search(fold(text).strip()))
+    folded = fold(text).strip()
+    return any(not _SUBORDINATE.search(folded[: match.start()]) for match in _REFUSALS.finditer(folded))
 
 
 def cite(text: str, numbers: Sequence[int]) -> str:
