@@ -33,14 +33,13 @@ WINDOW = 4096
 class TextTokenizer:
     """A tokenizer.json: spans for chunking, token ids for the encoder. Safe to share between threads."""
 
-    def __init__(self, path: Path, max_tokens: int) -> None:
-        """`max_tokens` counts without special tokens; longer inputs are cut there."""
+    def __init__(self, path: Path, max_tokens: int, *, pairs: bool = False) -> None:
+        """`max_tokens` counts without special tokens, both texts of a pair together; longer inputs are cut there."""
         self._plain, self._cut = _load_tokenizer(path), _load_tokenizer(path)
         self._plain.no_truncation()
         self._plain.no_padding()
         self._cut.no_padding()
-        # A pair adds one separator more than a single text; reserving the single's count keeps both in the window.
-        self._cut.enable_truncation(max_tokens + self._cut.num_special_tokens_to_add(False))
+        self._cut.enable_truncation(max_tokens + self._cut.num_special_tokens_to_add(pairs))
 
     def spans(self, text: str) -> list[Span]:
         """Character spans of every token of `text`; special tokens are left out and nothing is cut off."""
@@ -58,8 +57,11 @@ class Encoder:
     that is faster than one batch on two threads, as nothing waits between layers.
     """
 
-    def __init__(self, directory: Path, *, max_tokens: int, threads: int, batch_tokens: int) -> None:
+    def __init__(
+        self, directory: Path, *, max_tokens: int, threads: int, batch_tokens: int, pairs: bool = False
+    ) -> None:
         self._directory = directory
+        self._pairs = pairs
         self._max_tokens = max_tokens
         self._threads = max(1, threads)
         self._batch_tokens = batch_tokens
@@ -73,7 +75,7 @@ class Encoder:
         """The tokenizer, opened without the model."""
         with self._lock:
             if self._tokenizer is None:
-                self._tokenizer = TextTokenizer(self._directory / TOKENIZER, self._max_tokens)
+                self._tokenizer = TextTokenizer(self._directory / TOKENIZER, self._max_tokens, pairs=self._pairs)
             return self._tokenizer
 
     def run(self, inputs: Sequence[Input], progress: Progress | None = None, what: str = "embed") -> Rows:

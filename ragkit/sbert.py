@@ -57,6 +57,8 @@ def score(model: Any, pairs: Sequence[tuple[str, str]], batch_size: int = 32) ->
     import numpy as np
     import torch
 
+    if not pairs:
+        return np.zeros(0, dtype=np.float32)
     found = model.predict(
         list(pairs), batch_size=batch_size, activation_fn=torch.nn.Sigmoid(), show_progress_bar=False
     )

@@ -1,0 +1,161 @@
+"""Rewrite ONNX graphs: pool, fuse, quantise, save as onnxruntime will run them.
+
+The door of onnx and of onnxruntime's offline tools. Knows nodes and weights; knows nothing of which result is
+kept, or of how fast and faithful it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ragkit.encoder import open_session
+from ragkit.errors import MissingExtra, ModelUnsuitable
+
+FUSED_TYPES = ("bert", "roberta", "xlm-roberta", "camembert", "electra", "mpnet", "distilbert")
+"""Architectures laid out like BERT, whose attention onnxruntime can fuse."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quantisation:
+    """How weights and activations become bytes. Products of U8 activations and S8 weights saturate on a CPU without
+    VNNI instructions unless the weights keep to 7 bits; U8 weights are slower there and never saturate."""
+
+    name: str
+    signed: bool
+    seven_bits: bool
+
+
+QUANTISATIONS = (
+    Quantisation("int8", signed=True, seven_bits=False),
+    Quantisation("int8-7bit", signed=True, seven_bits=True),
+    Quantisation("uint8", signed=False, seven_bits=False),
+)
+
+
+def fuse(source: Path, target: Path, config: Mapping[str, Any]) -> bool:
+    """Fuse attention, layer norm and GELU nodes; false, and nothing written, where the graph does not allow it."""
+    heads, hidden = config.get("num_attention_heads"), config.get("hidden_size")
+    if config.get("model_type") not in FUSED_TYPES or not heads or not hidden:
+        return False
+    _door()
+    from onnxruntime.transformers.fusion_options import FusionOptions
+    from onnxruntime.transformers.optimizer import optimize_model
+
+    with _quiet():
+        try:
+            model = optimize_model(
+                str(source),
+                model_type="bert",
+                num_heads=heads,
+                hidden_size=hidden,
+                optimization_options=FusionOptions("bert"),
+                opt_level=0,
+            )
+            model.save_model_to_file(str(target))
+        except Exception:  # a graph that it does not understand: onnxruntime's own passes still apply
+            target.unlink(missing_ok=True)
+            return False
+    return True
+
+
+def quantise(source: Path, target: Path, how: Quantisation) -> None:
+    """Weights to bytes, one scale for each output channel; activations are scaled when the model runs."""
+    onnx = _door()
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    with _quiet():
+        quantize_dynamic(
+            str(source),
+            str(target),
+            per_channel=True,
+            reduce_range=how.seven_bits,
+            weight_type=QuantType.QInt8 if how.signed else QuantType.QUInt8,
+            # Outputs of fused nodes have no inferred type; all of them are floats.
+            extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
+        )
+
+
+def save_optimised(source: Path, target: Path) -> None:
+    """Apply onnxruntime's graph passes once and save, so that opening the model does not repeat them."""
+    with _quiet():
+        open_session(source, optimise=True, save_to=target)
+    if not target.is_file():
+        raise ModelUnsuitable(f"onnxruntime could not save {target.name}")
+
+
+def append_pooling(source: Path, target: Path, pooling: str) -> None:
+    """Turn token states of shape (batch, sequence, width) into unit vectors of shape (batch, width).
+
+    Raises ModelUnsuitable for a pooling that has no ONNX form here, or a graph without token states.
+    """
+    onnx = _door()
+    model = onnx.load(str(source))
+    states = next((out.name for out in model.graph.output if len(out.type.tensor_type.shape.dim) == 3), None)
+    if states is None or pooling not in ("mean", "cls", "max"):
+        raise ModelUnsuitable(f"{source.name} cannot be pooled by {pooling!r}")
+    make, tensor = onnx.helper.make_node, onnx.helper.make_tensor
+    kinds = onnx.TensorProto
+    opset = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+    axis = [tensor("ragkit_axis", kinds.INT64, [1], [1]), tensor("ragkit_last", kinds.INT64, [1], [-1])]
+    nodes = [
+        make("Cast", ["attention_mask"], ["ragkit_mask2"], to=kinds.FLOAT),
+        make("Unsqueeze", ["ragkit_mask2", "ragkit_last"], ["ragkit_mask"])
+        if opset >= 13
+        else make("Unsqueeze", ["ragkit_mask2"], ["ragkit_mask"], axes=[2]),
+    ]
+    if pooling == "mean":
+        nodes += [
+            make("Mul", [states, "ragkit_mask"], ["ragkit_masked"]),
+            _reduce(make, "ReduceSum", opset >= 13, "ragkit_masked", "ragkit_sum"),
+            _reduce(make, "ReduceSum", opset >= 13, "ragkit_mask", "ragkit_count"),
+            make("Div", ["ragkit_sum", "ragkit_count"], ["ragkit_pooled"]),
+        ]
+    elif pooling == "max":
+        axis += [tensor("ragkit_one", kinds.FLOAT, [], [1.0]), tensor("ragkit_low", kinds.FLOAT, [], [-1e9])]
+        nodes += [
+            make("Sub", ["ragkit_one", "ragkit_mask"], ["ragkit_absent"]),
+            make("Mul", ["ragkit_absent", "ragkit_low"], ["ragkit_penalty"]),
+            make("Add", [states, "ragkit_penalty"], ["ragkit_masked"]),
+            _reduce(make, "ReduceMax", opset >= 18, "ragkit_masked", "ragkit_pooled"),
+        ]
+    else:
+        axis += [tensor("ragkit_first", kinds.INT64, [], [0])]
+        nodes += [make("Gather", [states, "ragkit_first"], ["ragkit_pooled"], axis=1)]
+    nodes.append(make("LpNormalization", ["ragkit_pooled"], ["embedding"], axis=-1, p=2))
+    model.graph.node.extend(nodes)
+    model.graph.initializer.extend(axis)
+    del model.graph.output[:]
+    model.graph.output.append(onnx.helper.make_tensor_value_info("embedding", kinds.FLOAT, ["batch", "width"]))
+    onnx.save(model, str(target))
+
+
+def _reduce(make: Any, kind: str, axes_as_input: bool, value: str, result: str) -> Any:
+    if axes_as_input:
+        return make(kind, [value, "ragkit_axis"], [result], keepdims=0)
+    return make(kind, [value], [result], axes=[1], keepdims=0)
+
+
+def _door() -> Any:
+    try:
+        import onnx
+    except ImportError as error:
+        raise MissingExtra(
+            "onnx is not installed; preparing a model needs it", "pip install 'ragkit[export]'"
+        ) from error
+    return onnx
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the advice that onnxruntime's tools log on the root logger."""
+    previous = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.disable(previous)

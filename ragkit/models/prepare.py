@@ -1,0 +1,332 @@
+"""From a model's name to what runs fastest on this machine and is still the same model.
+
+Knows roles, the cache of prepared models and their manifests; knows nothing of how a candidate is made or measured.
+A prepared model is found again by the content it was made from, the choice between speed and fidelity, and the
+processor it was measured on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from ragkit import sbert
+from ragkit.domain import Progress
+from ragkit.encoder import MODEL, TOKENIZER
+from ragkit.errors import MissingExtra, ModelError, ModelUnsuitable
+from ragkit.models import catalogue, resolve
+from ragkit.models.resolve import ModelFiles, Weights, hash_file, write_whole
+
+VERSION = 1
+MANIFEST = "manifest.json"
+Prefer = Literal["speed", "fidelity"]
+MAX_DIVERGENCE = {"speed": 0.5, "fidelity": 0.02}
+"""Mean nats between a re-quantised language model's next-token distributions and the shipped file's: where speed is
+preferred, what four bits cost; where fidelity is, what cannot be told from the original in its answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A model ready to be opened: `path` is a folder (encoders) or a GGUF file (generators)."""
+
+    path: Path
+    manifest: Mapping[str, Any]
+    notices: tuple[str, ...] = ()
+
+
+def prepare(
+    name: str,
+    role: str,
+    models_dir: Path,
+    *,
+    prefer: Prefer = "speed",
+    engine: str = "auto",
+    offline: bool = False,
+    hub_timeout_seconds: float = 10.0,
+    threads: int = 1,
+    progress: Progress | None = None,
+    force: bool = False,
+) -> Prepared:
+    """The prepared model, made now if it is not there: fetched, exported, quantised, measured, checked.
+
+    `engine` sentence-transformers skips the export. Raises ModelNotFound, ModelCorrupt, ModelUnsuitable,
+    MissingExtra, OfflineError.
+    """
+    spec = catalogue.get(name)
+    if spec.role and spec.role != role:
+        raise ModelUnsuitable(f"{spec.name} is a model for another role ({spec.role}), not {role}", _roles_hint(role))
+    if not force and (found := prepared(name, role, models_dir, prefer=prefer, engine=engine)):
+        return found
+    files = _fetch(spec, role, models_dir, offline, hub_timeout_seconds, progress)
+    target = _folder(models_dir, files, role, prefer, engine)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    from filelock import FileLock
+
+    with FileLock(f"{target}.lock"):
+        if not force and (ready := _read(target)):
+            return ready
+        staging = target.with_name(f"{target.name}.partial")
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir()
+        try:
+            manifest = _build(files, role, staging, prefer, engine, threads, progress)
+            _publish(staging, target, {**manifest, **_provenance(files, role, prefer, threads)})
+        except OSError as error:
+            raise ModelError(f"cannot write {target}: {error.strerror or error}", "free some space") from error
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+    result = _read(target)
+    assert result is not None
+    return result
+
+
+def prepared(
+    name: str, role: str, models_dir: Path, *, prefer: Prefer = "speed", engine: str = "auto"
+) -> Prepared | None:
+    """The prepared model if it is there and its sources are unchanged; None if not. Makes and fetches nothing."""
+    kinds: tuple[Weights, ...] = ("torch", "onnx")
+    for weights in kinds:
+        files = resolve.local(name, models_dir, weights)
+        if files and (found := _read(_folder(models_dir, files, role, prefer, engine))):
+            return found
+    return None
+
+
+def _fetch(
+    spec: catalogue.ModelSpec,
+    role: str,
+    models_dir: Path,
+    offline: bool,
+    hub_timeout_seconds: float,
+    progress: Progress | None,
+) -> ModelFiles:
+    """PyTorch weights where they can be exported; the repository's own ONNX file where torch is not installed."""
+
+    def get(weights: Weights) -> ModelFiles:
+        return resolve.resolve(
+            spec.name,
+            models_dir,
+            weights=weights,
+            offline=offline,
+            hub_timeout_seconds=hub_timeout_seconds,
+            progress=progress,
+        )
+
+    if role == "generator" or sbert.installed() or spec.path is not None:
+        return get("torch")
+    missing = MissingExtra(
+        f"{spec.name} must be exported once, which needs sentence-transformers and torch",
+        "pip install 'ragkit[export]'",
+    )
+    if spec.onnx is None:
+        raise missing
+    try:
+        return get("onnx")
+    except ModelError as error:
+        raise missing from error
+
+
+def _build(
+    files: ModelFiles,
+    role: str,
+    target: Path,
+    prefer: Prefer,
+    engine: str,
+    threads: int,
+    progress: Progress | None,
+) -> dict[str, Any]:
+    if role == "generator":
+        return _build_gguf(files, target, prefer, threads, progress)
+    from ragkit.models import encoders
+
+    if engine != "sentence-transformers":
+        weights: Weights = "onnx" if files.spec.onnx and files.spec.onnx.path in files.files else "torch"
+        try:
+            return encoders.prepare_onnx(
+                files.directory,
+                target,
+                files.spec,
+                role,
+                prefer=prefer,
+                threads=threads,
+                weights=weights,
+                progress=progress,
+            )
+        except ModelUnsuitable as error:
+            if engine == "onnx" or not sbert.installed():
+                raise
+            notice = f"{files.spec.name} stays with sentence-transformers, which is slower: {error.message}"
+            shutil.rmtree(target)
+            target.mkdir()
+            return {**_build_plain(files, role, target), "notices": [notice]}
+    return _build_plain(files, role, target)
+
+
+def _build_plain(files: ModelFiles, role: str, target: Path) -> dict[str, Any]:
+    """A manifest that sends every call to sentence-transformers, over the files where they lie."""
+    from ragkit.models import encoders
+
+    load = sbert.load_bi_encoder if role == "embedder" else sbert.load_cross_encoder
+    model = load(files.directory)
+    sbert.save_tokenizer(model, target)
+    shape = encoders.read_shape(files.directory, files.spec, role, model)
+    width = sbert.encode(model, ["a"]).shape[1] if role == "embedder" else 1
+    return {
+        "engine": "sentence-transformers",
+        "source_directory": str(files.directory),
+        "max_tokens": shape.max_tokens,
+        "dimension": int(width),
+        "prefixes": {"query": shape.query_prefix, "passage": shape.passage_prefix},
+        "pooling": shape.pooling,
+        "labels": list(shape.labels),
+        "chosen": "sentence-transformers",
+    }
+
+
+def _build_gguf(
+    files: ModelFiles, target: Path, prefer: Prefer, threads: int, progress: Progress | None
+) -> dict[str, Any]:
+    """Quantise again in each way, compare with the shipped file, keep the quickest that is near enough to it.
+
+    Where fidelity is preferred, near enough means that its next-token distributions cannot be told apart.
+    """
+    from ragkit.models import gguf
+
+    shipped = files.directory / next(path for path in files.files if path.endswith(".gguf"))
+    facts = gguf.facts(shipped)
+    notify = progress or (lambda *_: None)
+    kinds = [kind for kind in gguf.FILE_TYPES if kind != facts.quantisation]
+    reference = gguf.distributions(shipped, threads)
+    best: tuple[float, str] = (0.0, "")
+    candidates = []
+    for done, kind in enumerate(["shipped", *kinds]):
+        notify("measure", done, len(kinds) + 1)
+        path = shipped if kind == "shipped" else target / f"{kind}.gguf"
+        if kind != "shipped":
+            gguf.requantise(shipped, path, kind, threads)
+        fidelity = gguf.Fidelity(0.0, 1.0) if kind == "shipped" else gguf.compare(
+            reference, gguf.distributions(path, threads)
+        )  # fmt: skip
+        entry = {"name": facts.quantisation if kind == "shipped" else kind, **asdict(fidelity)}
+        entry["passes"] = fidelity.divergence <= MAX_DIVERGENCE[prefer]
+        if entry["passes"]:
+            speed = gguf.measure(path, threads)
+            entry |= {**asdict(speed), "question_seconds": speed.question_seconds}
+            if not best[1] or speed.question_seconds < best[0]:
+                (target / MODEL_GGUF).unlink(missing_ok=True)
+                if kind != "shipped":
+                    path.replace(target / MODEL_GGUF)
+                best = (speed.question_seconds, kind)
+        if kind != "shipped":
+            path.unlink(missing_ok=True)  # losers do not stay on disk
+        candidates.append(
+            {key: round(value, 4) if isinstance(value, float) else value for key, value in entry.items()}
+        )
+    notify("measure", len(kinds) + 1, len(kinds) + 1)
+    return {
+        "engine": "llama.cpp",
+        "file": str(shipped) if best[1] == "shipped" else MODEL_GGUF,
+        "chosen": facts.quantisation if best[1] == "shipped" else best[1],
+        "facts": asdict(facts),
+        "candidates": candidates,
+    }
+
+
+MODEL_GGUF = "model.gguf"
+
+
+def _provenance(files: ModelFiles, role: str, prefer: Prefer, threads: int) -> dict[str, Any]:
+    return {
+        "format": VERSION,
+        "name": files.spec.name,
+        "role": role,
+        "prefer": prefer,
+        "source": {"digest": files.digest, "from": files.source, "files": dict(files.files)},
+        "machine": {"processor": processor(), "threads": threads},
+        "versions": {
+            name: _version(name) for name in ("onnxruntime", "llama-cpp-python", "sentence-transformers", "torch")
+        },
+    }
+
+
+def _publish(staging: Path, target: Path, manifest: dict[str, Any]) -> None:
+    """Write the manifest last, flush everything, and move the folder into place."""
+    hashes = {path.name: hash_file(path, sync=True) for path in sorted(staging.iterdir()) if path.is_file()}
+    made_of = [
+        manifest["engine"],
+        manifest["name"],
+        hashes.get(MODEL),
+        hashes.get(TOKENIZER),
+        manifest.get("prefixes"),
+    ]
+    if manifest["engine"] == "sentence-transformers":
+        made_of.append(manifest["source"]["digest"])
+    made_of.append(manifest.get("max_tokens"))
+    digest = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
+    manifest = {**manifest, "files": hashes, "fingerprint": f"{manifest['name']}-{digest[:16]}"}
+    write_whole(staging / MANIFEST, json.dumps(manifest, indent=1).encode())
+    if target.exists():
+        shutil.rmtree(target)
+    staging.replace(target)
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _read(target: Path) -> Prepared | None:
+    try:
+        manifest = json.loads((target / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    path = target / manifest["file"] if manifest["role"] == "generator" else target
+    if not path.exists() or any(not (target / name).is_file() for name in manifest["files"]):
+        return None
+    return Prepared(path, manifest, tuple(manifest.get("notices", ())))
+
+
+def _folder(models_dir: Path, files: ModelFiles, role: str, prefer: Prefer, engine: str) -> Path:
+    """Where the prepared model lies: named by what it is made from."""
+    made_of = [VERSION, files.digest, role, prefer, processor(), files.spec.max_tokens]
+    made_of += [files.spec.query_prefix, files.spec.passage_prefix, files.spec.pooling]
+    if engine == "sentence-transformers":
+        made_of.append(engine)
+    key = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:12]
+    slug = files.spec.slug if files.spec.path is None else f"path-{files.spec.path.name}"
+    return models_dir / "prepared" / f"{slug}-{key}"
+
+
+@cache
+def processor() -> str:
+    """The processor's name and its vector instructions: what a measurement holds for."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return platform.processor() or platform.machine()
+    lines = dict(line.split("\t: ", 1) for line in text.split("\n\n")[0].splitlines() if "\t: " in line)
+    model = next((value for key, value in lines.items() if key.strip() == "model name"), platform.machine())
+    flags = next((value for key, value in lines.items() if key.strip() in ("flags", "Features")), "").split()
+    wanted = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "asimddp", "i8mm")
+    return " ".join([model, *(flag for flag in wanted if flag in flags)])
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _roles_hint(role: str) -> str:
+    names = [spec.name for spec in catalogue.models() if spec.role == role]
+    return f"models for {role}: {', '.join(names)}" if names else "`ragkit models list` shows every model's role"

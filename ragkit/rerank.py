@@ -1,0 +1,156 @@
+"""Score hits again with a cross-encoder, which reads question and passage together, and reorder them.
+
+Knows hits, scores and the manifest of a prepared cross-encoder; knows nothing of indexes, embedders or of how
+the hits were found.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ragkit.domain import Hit, StageScore
+from ragkit.encoder import Encoder
+from ragkit.errors import ModelCorrupt, ModelNotFound, ModelUnsuitable
+
+if TYPE_CHECKING:
+    from ragkit.config import RerankSettings
+    from ragkit.domain import Reranker
+
+STAGE = "rerank"
+MIN_WINDOW_TOKENS = 64
+"""A passage's window is at least this long, however long the question is."""
+
+
+def rerank(query: str, hits: Sequence[Hit], reranker: Reranker, settings: RerankSettings) -> tuple[Hit, ...]:
+    """The first `settings.depth` hits rescored and reordered, the rest behind them in their order.
+
+    A rescored hit's score is `weight * reranker + (1 - weight) * fused`, both in [0, 1]; those behind keep at most
+    the lowest score of those before, so that scores never rise along the list.
+    """
+    first, rest = list(hits[: settings.depth]), list(hits[settings.depth :])
+    if not first:
+        return tuple(hits)
+    scores = reranker.score(query, [hit.passage.chunk.indexed for hit in first])
+    order = sorted(range(len(first)), key=lambda i: (-scores[i], i))
+    ranks = {place: rank for rank, place in enumerate(order, start=1)}
+    blended = [
+        dataclasses.replace(
+            hit,
+            score=blend(score, hit.score, settings.weight),
+            stages=(*hit.stages, StageScore(STAGE, ranks[place], score)),
+        )
+        for place, (hit, score) in enumerate(zip(first, scores, strict=True))
+    ]
+    blended.sort(key=lambda hit: -hit.score)  # stable: equals keep the order of fusion
+    floor = blended[-1].score
+    behind = [
+        dataclasses.replace(hit, score=min(hit.score, floor), stages=(*hit.stages, StageScore(STAGE, None, None)))
+        for hit in rest
+    ]
+    return (*blended, *behind)
+
+
+def blend(reranked: float, fused: float, weight: float) -> float:
+    """Weighted mean of the two scores.
+
+    >>> blend(1.0, 0.5, weight=0.75)
+    0.875
+    """
+    return weight * reranked + (1 - weight) * fused
+
+
+def open_reranker(directory: Path, threads: int) -> OnnxReranker | CrossEncoderReranker:
+    """The cross-encoder that `models prepare` left in `directory`; its model is read when it is first used."""
+    manifest = read_manifest(directory)
+    if manifest["engine"] == "sentence-transformers":
+        return CrossEncoderReranker(directory, threads)
+    return OnnxReranker(directory, threads)
+
+
+def read_manifest(directory: Path) -> dict[str, Any]:
+    """What `models prepare` wrote about a cross-encoder. Raises ModelNotFound, ModelCorrupt, ModelUnsuitable."""
+    path = directory / "manifest.json"
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ModelNotFound(f"{directory} holds no prepared model", "run `ragkit models prepare`") from error
+    except (OSError, ValueError) as error:
+        raise ModelCorrupt(f"{path} cannot be read: {error}", "run `ragkit models prepare --force`") from error
+    if manifest.get("role") != "reranker":
+        raise ModelUnsuitable(f"{manifest.get('name', directory)} is a {manifest.get('role')}, not a reranker")
+    return manifest
+
+
+class OnnxReranker:
+    """A cross-encoder in onnxruntime. A passage longer than its window is read in overlapping windows, and the
+    best one counts."""
+
+    def __init__(self, directory: Path, threads: int = 1) -> None:
+        manifest = read_manifest(directory)
+        self.name: str = manifest["name"]
+        self._max_tokens: int = manifest["max_tokens"]
+        self._encoder = Encoder(
+            directory,
+            max_tokens=self._max_tokens,
+            threads=threads,
+            batch_tokens=manifest["batch_tokens"],
+            pairs=True,
+        )
+
+    def score(self, query: str, texts: Sequence[str]) -> list[float]:
+        """Relevance of each text to the query, in [0, 1]."""
+        windows = _windows(self._encoder.tokenizer, query, texts, self._max_tokens)
+        rows = self._encoder.run([(query, window) for _, window in windows], None, STAGE)
+        return _best(len(texts), [place for place, _ in windows], rows.reshape(-1).tolist())
+
+
+class CrossEncoderReranker:
+    """A cross-encoder run by sentence-transformers itself: any architecture it knows, several times slower."""
+
+    def __init__(self, directory: Path, threads: int = 0) -> None:
+        from ragkit.encoder import TOKENIZER, TextTokenizer
+
+        manifest = read_manifest(directory)
+        self.name: str = manifest["name"]
+        self._max_tokens: int = manifest["max_tokens"]
+        self._source = directory / manifest["source_directory"]
+        self._tokenizer = TextTokenizer(directory / TOKENIZER, self._max_tokens, pairs=True)
+        self._threads = threads
+        self._model: Any = None
+
+    def score(self, query: str, texts: Sequence[str]) -> list[float]:
+        """Relevance of each text to the query, in [0, 1]."""
+        from ragkit import sbert
+
+        if self._model is None:
+            self._model = sbert.load_cross_encoder(self._source, threads=self._threads)
+        windows = _windows(self._tokenizer, query, texts, self._max_tokens)
+        scores = sbert.score(self._model, [(query, window) for _, window in windows])
+        return _best(len(texts), [place for place, _ in windows], scores.tolist())
+
+
+def _windows(tokenizer: Any, query: str, texts: Sequence[str], max_tokens: int) -> list[tuple[int, str]]:
+    """(index of the text, window of it), windows of a text overlapping by a quarter."""
+    size = max(MIN_WINDOW_TOKENS, max_tokens - len(tokenizer.spans(query)))
+    found = []
+    for place, text in enumerate(texts):
+        if len(text) <= size:  # a token has at least one character
+            found.append((place, text))
+            continue
+        spans = tokenizer.spans(text)
+        for start in range(0, max(1, len(spans) - size // 4), max(1, size - size // 4)):
+            part = spans[start : start + size]
+            found.append((place, text[part[0][0] : part[-1][1]] if part else text))
+    return found
+
+
+def _best(count: int, places: Sequence[int], scores: Sequence[float]) -> list[float]:
+    """The highest score of each text's windows, kept within [0, 1]."""
+    best = [0.0] * count
+    for place, score in zip(places, scores, strict=True):
+        best[place] = max(best[place], min(1.0, score))
+    return best
