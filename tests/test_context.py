@@ -13,12 +13,15 @@ from ragkit.context import assemble
 from ragkit.domain import Chunk, Context, Document, Hit, LineIndex, LineMap, Passage
 
 
+OWN_LINES = LineMap()
+
+
 def words(text: str) -> int:
     return len(re.findall(r"\w+|[^\w\s]", text))
 
 
 def hit(
-    id: int, text: str, start: int, end: int, score: float, *, document: int = 1, lines: LineMap = LineMap()
+    id: int, text: str, start: int, end: int, score: float, *, document: int = 1, lines: LineMap = OWN_LINES
 ) -> Hit:
     index = LineIndex(Document("d", text, "text", lines=lines))
     first, last = index.range(start, end)
@@ -35,7 +38,12 @@ def put_together(
 ) -> Context:
     wanted = ContextSettings(**changes)  # type: ignore[arg-type]
     return assemble(
-        hits, count=words, settings=wanted, budget=budget, text_of=lambda id: texts[id - 1], lines_of=lines_of
+        hits,
+        count=words,
+        settings=wanted,
+        budget=budget,
+        text_of=lambda document: texts[document - 1],
+        lines_of=lines_of,
     )
 
 
