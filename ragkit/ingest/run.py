@@ -397,7 +397,8 @@ def _recipe(settings: Settings, embedder: TokenizingEmbedder) -> str:
 def _code() -> str:
     """Hash of the code that reads and cuts files; no version number to forget to raise when it changes."""
     package = Path(__file__).parents[1]
-    files = [package / "chunking.py", package / "text.py", package / "domain.py", *(package / "loaders").glob("*.py")]
+    folders = [*(package / "loaders").glob("*.py"), *(package / "chunking").glob("*.py")]
+    files = [package / "text.py", package / "domain.py", *folders]
     return hashlib.sha256(b"".join(file.read_bytes() for file in sorted(files))).hexdigest()[:16]
 
 
