@@ -22,6 +22,8 @@ QUESTION ?= What happens when the documentation does not answer a question?
 demo: $(VENV)/.installed
 	@echo "== Models: up to $(SIZE) to download, once; what is here already is only verified."
 	$(BIN)/ragkit models pull
+	@echo "== Preparing them for this machine: about 2 minutes, once."
+	$(BIN)/ragkit models prepare
 	@echo "== Reading the sample corpus, ragkit's own documentation."
 	$(BIN)/ragkit ingest corpora/ragkit-docs
 	@echo "== Asking: $(QUESTION)"

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ragkit.config import Settings
     from ragkit.models.catalogue import ModelSpec
 
+ROLES = ["embedder", "reranker", "generator", "nli"]
 _NAMES = click.argument("names", nargs=-1)
 
 
@@ -31,14 +32,14 @@ def models() -> None:
 
 
 @models.command("list")
-@click.option("--role", type=click.Choice(["embedder", "reranker", "generator", "nli"]), help="Only these.")
+@click.option("--role", type=click.Choice(ROLES), help="Only these.")
 @format_option("jsonl")
 @pass_state
 def list_(state: State, role: str | None, format_: str) -> None:
     """The catalogue, and what is here; an asterisk marks what the settings use."""
     from ragkit.models import catalogue
 
-    used = set(in_use(state.settings))
+    used = {name for name, _ in in_use(state.settings)}
     rows = [_row(spec, state.settings, spec.name in used) for spec in catalogue.models() if role in (None, spec.role)]
     if format_ == "json":
         emit({"models": rows})
@@ -70,7 +71,7 @@ def pull(state: State, names: tuple[str, ...], force: bool) -> None:
 
     settings = state.settings
     missing = []
-    for name in names or in_use(settings):
+    for name, _ in chosen(names, settings):
         if force or resolve.local(name, settings.models_directory) is None:
             missing.append(name)
         else:
@@ -96,20 +97,24 @@ def pull(state: State, names: tuple[str, ...], force: bool) -> None:
 @models.command()
 @_NAMES
 @click.option("--prefer", type=click.Choice(["speed", "fidelity"]), help="What to keep of the candidates.")
+@click.option("--role", type=click.Choice(ROLES), help="What a model outside the catalogue is for.")
 @click.option("--force", is_flag=True, help="Measure again, even when prepared already.")
 @format_option()
 @pass_state
-def prepare(state: State, names: tuple[str, ...], prefer: str | None, force: bool, format_: str) -> None:
+def prepare(
+    state: State, names: tuple[str, ...], prefer: str | None, role: str | None, force: bool, format_: str
+) -> None:
     """Make models quick on this machine: export, quantise, measure, and keep the best candidate."""
     from ragkit.models.prepare import prepare as run
 
     state.override("models.prefer", prefer)
     settings = state.settings
     reports: list[dict[str, Any]] = []
-    for name in names or in_use(settings):
+    for name, purpose in chosen(names, settings, role or ""):
         with progress_bars(state) as progress:
             prepared = run(
                 name,
+                purpose,
                 settings.models_directory,
                 prefer=settings.models.prefer,
                 offline=settings.offline,
@@ -118,9 +123,11 @@ def prepare(state: State, names: tuple[str, ...], prefer: str | None, force: boo
                 progress=progress,
                 force=force,
             )
-        reports.append({"name": name, "directory": str(prepared.directory), "manifest": prepared.manifest})
+        for notice in prepared.notices:
+            state.say(notice)
+        reports.append({"name": name, "path": str(prepared.path), "manifest": prepared.manifest})
         if format_ == "text":
-            click.echo(f"{name}: {prepared.directory}")
+            click.echo(f"{name}: {prepared.path}")
     if format_ == "json":
         emit({"models": reports})
 
@@ -135,7 +142,7 @@ def verify(state: State, names: tuple[str, ...], format_: str) -> int:
     from ragkit.models import resolve
 
     rows = []
-    for name in names or in_use(state.settings):
+    for name, _ in chosen(names, state.settings):
         try:
             found = resolve.verify(name, state.settings.models_directory)
         except RagkitError as error:
@@ -167,14 +174,28 @@ def path(state: State, name: str) -> None:
     click.echo(found.directory)
 
 
-def in_use(settings: Settings) -> list[str]:
-    """Names of the models that the settings call for: embedder, reranker, generator."""
-    names = [settings.embed.model]
+def in_use(settings: Settings) -> list[tuple[str, str]]:
+    """(name, role) of the models that the settings call for: embedder, reranker, generator."""
+    used = [(settings.embed.model, "embedder")]
     if settings.rerank.model != "none":
-        names.append(settings.rerank.model)
+        used.append((settings.rerank.model, "reranker"))
     if settings.generate.backend == "llama":
-        names.append(settings.generate.model)
-    return names
+        used.append((settings.generate.model, "generator"))
+    return used
+
+
+def chosen(names: tuple[str, ...], settings: Settings, role: str = "") -> list[tuple[str, str]]:
+    """(name, role) of the models named, or of those in use; a file that ends in .gguf is a generator."""
+    if not names:
+        return in_use(settings)
+    from ragkit.models import catalogue
+
+    known = dict(in_use(settings))
+    specs = [(name, catalogue.get(name)) for name in names]
+    return [
+        (name, role or spec.role or known.get(name) or ("generator" if name.endswith(".gguf") else "embedder"))
+        for name, spec in specs
+    ]
 
 
 def _row(spec: ModelSpec, settings: Settings, used: bool) -> dict[str, Any]:
