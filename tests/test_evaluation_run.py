@@ -12,7 +12,7 @@ import pytest
 from ragkit import Engine, config
 from ragkit.config import Settings
 from ragkit.domain import Answer, Chunk, Claim, Draft, Hit, Passage, Quote
-from ragkit.errors import DatasetError
+from ragkit.errors import CorpusNotFound, DatasetError, RagkitError
 from ragkit.evaluation import datasets
 from ragkit.evaluation.datasets import Gold, Question
 from ragkit.evaluation.report import Report, Scored, question_rows, to_json, to_markdown, to_text, write
@@ -97,13 +97,39 @@ def test_beir_set_is_ingested_once_under_a_name_made_of_its_content(engine: Engi
     assert report.measures["nDCG@10"].mean == 1.0
 
 
-def test_a_search_that_fails_scores_zero_and_is_counted(engine: Engine, questions: Path) -> None:
-    report = run_retrieval(engine, datasets.load(questions), corpus="nowhere")
-    assert len(report.failed) == 2
-    assert report.measures["nDCG@10"].mean == 0.0
-    assert report.measures["nDCG@10"].n == 2
-    assert "nowhere" in report.failed[0].error
-    assert "2 failed and count at the worst value" in to_text(report)
+class Refusing(HashEmbedder):
+    """Fails on every text about ports, once told to."""
+
+    refuses = False
+
+    def embed(self, texts, kind="passage", progress=None):
+        if self.refuses and kind == "query" and any("port" in text for text in texts):
+            raise RagkitError("no vector for that")
+        return super().embed(texts, kind, progress)
+
+
+@pytest.fixture
+def refusing(settings: Settings, docs: Path) -> Iterator[Engine]:
+    embedder = Refusing(256)
+    settings = config.replace(settings, {"generate.backend": "extractive", "verify.unsupported": "mark"})
+    with Engine(settings, embedder=embedder) as opened:
+        opened.ingest([docs], corpus="small")
+        embedder.refuses = True
+        yield opened
+
+
+def test_a_search_that_fails_scores_zero_and_is_counted(refusing: Engine, questions: Path) -> None:
+    report = run_retrieval(refusing, datasets.load(questions), corpus="small")
+    assert [scored.id for scored in report.failed] == ["port"]
+    assert report.measures["Recall@5"].mean == 0.5
+    assert report.measures["Recall@5"].n == 2
+    assert "1 failed and count at the worst value: 1 x no vector for that" in to_text(report)
+
+
+@pytest.mark.parametrize("runner", [run_retrieval, run_answers])
+def test_what_every_question_would_meet_ends_the_run(engine: Engine, questions: Path, runner) -> None:
+    with pytest.raises(CorpusNotFound):
+        runner(engine, datasets.load(questions), corpus="nowhere")
 
 
 def test_a_dataset_without_gold_is_refused(engine: Engine, tmp_path: Path) -> None:
@@ -148,11 +174,13 @@ def test_answers_are_scored_and_the_unanswerable_one_is_declined(engine: Engine,
     assert all(0.0 <= value <= 1.0 for scored in report.questions for value in scored.scores.values())
 
 
-def test_an_answer_that_fails_is_scored_at_its_worst(engine: Engine, questions: Path) -> None:
-    report = run_answers(engine, datasets.load(questions), corpus="nowhere")
-    assert [set(scored.scores.values()) for scored in report.questions] == [{0.0}] * 3
-    assert report.measures["Faithfulness"].n == 3
-    assert report.measures["AbstentionRecall"].n == 1
+def test_an_answer_that_fails_is_scored_at_its_worst(refusing: Engine, questions: Path) -> None:
+    report = run_answers(refusing, datasets.load(questions), corpus="small")
+    scored = {one.id: one for one in report.questions}
+    assert set(scored["port"].scores.values()) == {0.0}
+    assert scored["port"].error == "no vector for that"
+    assert report.measures["RougeL"].n == 2
+    assert report.measures["Faithfulness"].n == 2
 
 
 def test_dropped_claims_are_said_to_be_missing_from_faithfulness(settings: Settings, docs: Path, questions) -> None:

@@ -13,7 +13,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ragkit.domain import JSON, Answer, Hit, Mode, Progress, text_hash
-from ragkit.errors import DatasetError, RagkitError
+from ragkit.errors import (
+    CorpusError,
+    DatasetError,
+    MissingExtra,
+    ModelError,
+    OfflineError,
+    RagkitError,
+    SnapshotError,
+    StoreError,
+)
 from ragkit.evaluation import measures
 from ragkit.evaluation.datasets import Dataset, Gold, Level, Question, holds_quote, same_document
 from ragkit.evaluation.report import Report, Scored
@@ -32,6 +41,8 @@ ANSWERS = (
 )
 """What `ragkit eval answers` reports; docs/evaluation.md defines each."""
 
+_SETUP = (CorpusError, SnapshotError, StoreError, ModelError, MissingExtra, OfflineError)
+"""Errors that every question would meet: they end the run. Any other is one question's, and counts."""
 _HITS_PER_DOCUMENT = 5
 """Passages asked for, for each document of the ranking: several may come from the same one."""
 
@@ -121,6 +132,8 @@ def run_answers(
         began = time.perf_counter()
         try:
             answer = engine.ask(question.text, corpus=corpus)
+        except _SETUP:
+            raise
         except RagkitError as error:
             seconds = time.perf_counter() - began
             worst = dict.fromkeys(_applicable(question), 0.0)
@@ -268,6 +281,8 @@ def _search(
     began = time.perf_counter()
     try:
         result = engine.search(question.text, limit=limit, mode=mode, rerank=rerank, corpus=corpus)
+    except _SETUP:
+        raise
     except RagkitError as error:
         return _Found(seconds=time.perf_counter() - began, error=str(error))
     return _Found(result.hits, time.perf_counter() - began, result.snapshot)
