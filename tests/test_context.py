@@ -12,7 +12,6 @@ from ragkit.config import ContextSettings
 from ragkit.context import assemble
 from ragkit.domain import Chunk, Context, Document, Hit, LineIndex, LineMap, Passage
 
-
 OWN_LINES = LineMap()
 
 
