@@ -130,7 +130,7 @@ def retrieve(
     """
     limit = settings.limit if limit is None else limit
     depth = max(limit, settings.candidates)
-    terms = tuple(dict.fromkeys(text.analyse(query, language)))
+    terms = text.analyse(query, language)  # a term said twice counts twice, as Okapi BM25 has it
     lists: dict[str, list[Ranked]] = {}
     timings: dict[str, float] = {}
     if dense is not None and embedder is not None and settings.mode != "lexical":
@@ -149,7 +149,7 @@ def retrieve(
     ranked = tuple(Ranked(id, score) for id, score in list(fused.items())[:limit])
     stages = _stages(lists, {entry.id for entry in ranked})
     timings["fuse"] = time.perf_counter() - began
-    return Retrieved(ranked, stages, terms, timings)
+    return Retrieved(ranked, stages, tuple(dict.fromkeys(terms)), timings)
 
 
 def _fuse(lists: Mapping[str, Sequence[Ranked]], settings: RetrieveSettings) -> dict[int, float]:

@@ -179,6 +179,19 @@ def test_a_passage_that_one_index_missed_says_so() -> None:
     assert stages["dense"].rank is not None
 
 
+def test_a_term_said_twice_reaches_the_lexical_index_twice_and_is_reported_once() -> None:
+    asked: list[list[str]] = []
+
+    class Listening(Lexical):
+        def search(self, terms: Sequence[str], limit: int, allowed: ChunkIds | None = None) -> list[Ranked]:
+            asked.append(list(terms))
+            return super().search(terms, limit, allowed)
+
+    found = find("backup of a backup", lexical=Listening())
+    assert asked == [["backup", "backup"]]
+    assert found.terms == ("backup",)
+
+
 @pytest.mark.parametrize(("mode", "stages"), [("dense", {"dense"}), ("lexical", {"lexical"})])
 def test_one_mode_asks_one_index(mode, stages) -> None:
     found = find("restore a backup", RetrieveSettings(mode=mode))
