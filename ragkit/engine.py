@@ -309,7 +309,7 @@ class Engine:
 
     def _search_notices(self, query: str, embedder: Embedder | None) -> tuple[str, ...]:
         spans = getattr(embedder, "spans", None)
-        if embedder is None or spans is None:
+        if embedder is None or spans is None or len(query) <= embedder.max_tokens:  # a token has a character
             return ()
         tokens = len(spans(query))
         if tokens <= embedder.max_tokens:
