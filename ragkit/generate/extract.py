@@ -16,13 +16,13 @@ from ragkit.text import analyse
 from ragkit.units import Unit, units
 
 NAME = "extractive"
-MIN_SHARE = 0.6
+MIN_SHARE = 0.75
 """Sentences that score below this share of the best one are left out."""
 FOLLOWERS = 6
 """Items or lines of code that a sentence ending with a colon brings along."""
-_NEIGHBOUR = 0.25
+_NEIGHBOUR = 0.1
 _COSINE = 1.0
-_RANK = 0.1
+_RANK = 0.2
 _SHORT = 4
 
 

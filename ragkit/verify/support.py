@@ -183,7 +183,7 @@ _CODE = re.compile(r"`+([^`\n]+)`+")
 _QUOTED = re.compile(r"[\"“]([^\"“”\n]{2,80})[\"”]")
 _NAME = re.compile(
     r"(?<![\w.-])(?:--?[A-Za-z][\w-]*"  # options
-    r"|[A-Za-z_]\w*(?:[._/:-]\w+)*(?:_\w+)"  # snake_case
+    r"|[A-Za-z]\w*_\w+(?:[./:-]\w+)*"  # snake_case
     r"|\w+(?:/[\w.-]+)+|\.?/[\w./-]+"  # paths
     r"|[a-z]+[A-Z]\w*|[A-Z][a-z]+[A-Z]\w*"  # camelCase
     r"|[A-Za-z_]\w+(?:\.[A-Za-z_]\w+)+)"  # dotted.names

@@ -1,0 +1,298 @@
+"""Checking a draft: its claims, their proof, its citations, and when to decline."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ragkit.config import VerifySettings
+from ragkit.domain import Answer, Chunk, Context, Draft, Hit, Passage, Source, StageScore
+from ragkit.generate import extract
+from ragkit.testing import HashEmbedder
+from ragkit.verify import DECLINED, abstain, relevance, verify
+from ragkit.verify.claims import cite, is_refusal, pieces
+from ragkit.verify.support import exact_terms, found_in
+
+BACKUP = """Backups run every night at 02:00.
+
+To restore a backup, run `vault restore --from FILE`. The service must be stopped first.
+
+- Backups are kept for 30 days.
+- Older ones are not deleted by hand.
+"""
+PORTS = "The web interface listens on port 8443.\nSet `listen_port` in `server.toml` and restart the service.\n"
+
+
+def source(number: int, text: str, line: int = 10) -> Source:
+    end = line + text.rstrip("\n").count("\n")
+    return Source(number, number, f"s{number}.md", "Guide", (), "", 0, len(text), line, end, "line", text, 1 / number)
+
+
+CODE = re.compile(r"```.*?(?:```|\Z)|`[^`]*`", re.DOTALL)
+CONTEXT = Context((source(1, BACKUP), source(2, PORTS)))
+
+
+def check(draft: str, question: str = "How?", context: Context = CONTEXT, **changes: object) -> Answer:
+    settings = VerifySettings(**changes)  # type: ignore[arg-type]
+    return verify(question, Draft(draft, "m"), context, settings=settings)
+
+
+# ---------------------------------------------------------------- citations
+
+
+def test_a_claim_is_tied_to_the_very_lines_that_prove_it() -> None:
+    answer = check("The web interface listens on port 8443 [2].")
+    (claim,) = answer.claims
+    (quote,) = claim.quotes
+    assert (answer.status, answer.text) == ("answered", "The web interface listens on port 8443 [2].")
+    assert (quote.path, quote.start_line, quote.end_line) == ("s2.md", 10, 10)
+    assert quote.text == "The web interface listens on port 8443."
+    assert [s.number for s in answer.sources] == [2]
+
+
+def test_an_uncited_claim_gets_the_citation_of_its_proof() -> None:
+    assert check("Backups are kept for 30 days.").text == "Backups are kept for 30 days [1]."
+
+
+def test_a_wrong_citation_is_put_right() -> None:
+    assert check("Backups are kept for 30 days [2].").text == "Backups are kept for 30 days [1]."
+
+
+def test_a_citation_of_no_source_is_removed_and_noted() -> None:
+    answer = check("Backups are kept for 30 days [7].")
+    assert answer.text == "Backups are kept for 30 days [1]."
+    assert answer.notices == ("the model cited [7], which is not a source",)
+
+
+@pytest.mark.parametrize(
+    ("draft", "expected"),
+    [
+        ("One is so. [1] Two is so. [2]", [("One is so.", (1,)), ("Two is so.", (2,))]),
+        ("One is so [1, 2] and [3] more.", [("One is so and more.", (1, 2, 3))]),
+        ("One is so [source 2].", [("One is so.", (2,))]),
+        ("One is so (Source: 2).", [("One is so.", (2,))]),
+        ("[1] One is so. [2] Two is so.", [("One is so.", (1,)), ("Two is so.", (2,))]),
+        ("Use `a[1]` here [2].", [("Use `a[1]` here.", (2,))]),
+        ("- first [1]\n- second [2]", [("first", (1,)), ("second", (2,))]),
+        ("So it is [1].\n\nSources:\n[1] a.md", [("So it is.", (1,))]),
+        ("In [2024] it was.", [("In [2024] it was.", ())]),
+        ("Run:\n```sh\nls [1]\n```\n[2]", [("Run:", ()), ("```sh\nls [1]\n```", (2,))]),
+    ],
+)
+def test_models_cite_in_many_ways(draft: str, expected: list[tuple[str, tuple[int, ...]]]) -> None:
+    assert [(piece.text, piece.cited) for piece in pieces(draft)] == expected
+
+
+def test_a_mark_stands_before_the_final_stop() -> None:
+    assert cite("So it is.", [1]) == "So it is [1]."
+    assert cite("`ls -l`", [1]) == "`ls -l` [1]"
+    assert cite("```\nls\n```", [1]) == "```\nls\n```\n[1]"
+
+
+# ---------------------------------------------------------------- support
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        "Backups are kept for 90 days.",
+        "The web interface listens on port 8080.",
+        "To restore a backup, run `vault restore --force FILE`.",
+        "Set `listen_address` in `server.toml` and restart the service.",
+        'The service prints "restore complete" first.',
+        "Penguins live in Antarctica.",
+    ],
+)
+def test_what_the_sources_do_not_say_is_left_out(claim: str) -> None:
+    answer = check(f"Backups run every night at 02:00. {claim}")
+    assert answer.status == "partial"
+    assert answer.text == "Backups run every night at 02:00 [1]."
+    assert answer.reason == "1 of 2 statements is not borne out by the sources: left out"
+
+
+def test_unsupported_claims_can_be_marked_or_kept() -> None:
+    draft = "Backups run every night at 02:00. Penguins live in Antarctica."
+    marked = check(draft, unsupported="mark")
+    assert marked.text == "Backups run every night at 02:00 [1]. Penguins live in Antarctica. [unsupported]"
+    assert [claim.supported for claim in marked.claims] == [True, False]
+    assert check(draft, unsupported="keep").text.endswith("Penguins live in Antarctica.")
+    assert check(draft, unsupported="keep").status == "partial"
+
+
+def test_a_list_keeps_its_shape_and_its_announcement() -> None:
+    answer = check("Two facts:\n\n- Backups are kept for 30 days.\n- Cheese is yellow.\n- The port is 8443.")
+    assert answer.text == "Two facts:\n\n- Backups are kept for 30 days [1].\n- The port is 8443 [2]."
+    assert all(answer.text[claim.start : claim.end] == claim.text for claim in answer.claims)
+
+
+def test_an_announcement_with_nothing_left_to_announce_goes_too() -> None:
+    answer = check("Backups run every night at 02:00.\n\nOther facts:\n- Cheese is yellow.")
+    assert answer.text == "Backups run every night at 02:00 [1]."
+
+
+def test_code_is_a_claim_of_its_own() -> None:
+    assert check("Run:\n\n```\nvault restore --from FILE\n```").status == "answered"
+    assert check("Run:\n\n```\nvault destroy --all\n```").status == "abstained"
+
+
+def test_vectors_take_part_when_there_is_an_embedder() -> None:
+    embedder = HashEmbedder()
+    settings = VerifySettings()
+    answer = verify(
+        "How?", Draft("Backups are kept for 30 days.", "m"), CONTEXT, settings=settings, embedder=embedder
+    )
+    assert answer.status == "answered"
+    assert embedder.embedded == 2  # the claim, which is the best window of source 1, and that of source 2
+
+
+def test_what_must_be_exact() -> None:
+    assert exact_terms("Version v1.2.3 of config_file.yml needs 2 GB, see /etc/app.") == [
+        "config_file.yml", "/etc/app", "v1.2.3", "2",
+    ]  # fmt: skip
+    assert found_in("8443", "port 8443.")
+    assert not found_in("844", "port 8443")
+    assert not found_in("1.2", "version 1.2.3")
+    assert found_in("3", "keep three copies")
+    assert found_in("1,000", "1000 files")
+
+
+# ---------------------------------------------------------------- declining
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The sources do not answer this question.",
+        "The provided documentation doesn't mention the price.",
+        "There is no information about the price in the sources.",
+        "I don't know.",
+        "I cannot answer this from the given context.",
+        "The answer is not provided in the sources.",
+        "Not in the documentation.",
+    ],
+)
+def test_a_refusal_is_recognised(text: str) -> None:
+    assert is_refusal(text)
+    answer = check(text)
+    assert (answer.status, answer.text, answer.sources) == ("abstained", DECLINED, ())
+
+
+@pytest.mark.parametrize(
+    "text", ["The service does not restart.", "The context menu shows the port.", "You cannot delete it by hand."]
+)
+def test_a_plain_denial_is_no_refusal(text: str) -> None:
+    assert not is_refusal(text)
+
+
+def test_a_refusal_after_an_answer_makes_it_partial() -> None:
+    answer = check("Backups are kept for 30 days. The sources do not mention the price.")
+    assert (answer.status, answer.text) == ("partial", "Backups are kept for 30 days [1].")
+
+
+def test_nothing_borne_out_is_an_abstention() -> None:
+    answer = check("Penguins live in Antarctica. They are 40 cm tall.")
+    assert answer.status == "abstained"
+    assert answer.reason == "nothing that the model wrote is borne out by the sources"
+    assert answer.draft is not None
+    assert answer.draft.text.startswith("Penguins")
+
+
+@pytest.mark.parametrize("draft", ["", "   ", "[1]"])
+def test_an_empty_draft_is_an_abstention(draft: str) -> None:
+    assert check(draft).status == "abstained"
+
+
+def test_no_sources_is_an_abstention() -> None:
+    assert check("Backups run.", context=Context(())).reason == "no passage was found"
+
+
+def test_an_answer_cut_short_is_partial_and_says_so() -> None:
+    draft = Draft("Backups are kept for 30 days.", "m", truncated=True)
+    answer = verify("How?", draft, CONTEXT, settings=VerifySettings())
+    assert answer.status == "partial"
+    assert "generate.max_tokens" in answer.reason
+
+
+def test_abstaining_keeps_the_reason_and_the_model() -> None:
+    answer = abstain("Q?", "nothing relevant", model="m")
+    assert (answer.status, answer.reason, answer.model, answer.text) == (
+        "abstained",
+        "nothing relevant",
+        "m",
+        DECLINED,
+    )
+
+
+def found(text: str, cosine: float | None) -> Hit:
+    stages = () if cosine is None else (StageScore("dense", 1, cosine),)
+    return Hit(Passage(1, 1, 0, "a.md", "", Chunk(0, len(text), text)), 1.0, stages)
+
+
+def test_relevance_rises_with_the_cosine_and_with_the_terms_found() -> None:
+    question = "How long are backups kept?"
+    near, far = (relevance(question, [found(BACKUP, cosine)]).value for cosine in (0.7, 0.1))
+    assert far < near
+    assert relevance(question, [found(PORTS, 0.1)]).value < far
+    assert relevance(question, [found(PORTS, None)]).value < 0.35 < relevance(question, [found(BACKUP, None)]).value
+
+
+def test_relevance_names_the_terms_that_no_passage_has() -> None:
+    assert relevance("Which penguins eat backups?", [found(BACKUP, 0.2)]).missing == ("eat", "penguin")
+    assert relevance("Anything?", []).value == 0.0
+
+
+# ---------------------------------------------------------------- without a model
+
+
+def test_the_best_sentences_answer_without_a_model() -> None:
+    draft = extract("How do I restore a backup?", CONTEXT)
+    assert draft.text.startswith("To restore a backup, run `vault restore --from FILE`. [1]")
+    assert draft.model == "extractive"
+
+
+def test_an_extract_is_always_borne_out() -> None:
+    for question in ("How long are backups kept?", "Which port does the web interface use?"):
+        answer = verify(question, extract(question, CONTEXT), CONTEXT, settings=VerifySettings())
+        assert answer.status == "answered"
+
+
+def test_a_sentence_that_announces_a_list_brings_it_along() -> None:
+    text = "To upgrade the server, do this:\n\n1. Stop it.\n2. Install the package.\n\nUnrelated words follow here.\n"
+    draft = extract("How do I upgrade the server?", Context((source(1, text),)), limit=1)
+    assert draft.text == "To upgrade the server, do this: [1]\n- Stop it. [1]\n- Install the package. [1]"
+
+
+def test_nothing_to_extract_is_an_empty_draft() -> None:
+    assert extract("Anything?", Context(())).text == ""
+
+
+# ---------------------------------------------------------------- whatever the model writes
+
+fragments = st.sampled_from(
+    [
+        "Backups are kept for 30 days.", "Cheese is yellow.", " [1]", "[2]", " [9]", "\n- ", "\n\n", "Steps:", "\n```\n",
+        "vault restore", "The sources do not answer.", "# Title\n", " 日本語。", "**bold**", "`x[1]`", ". ", "e.g. ",
+    ]
+)  # fmt: skip
+
+
+@given(st.lists(fragments, max_size=12).map("".join), st.sampled_from(["drop", "mark", "keep"]))
+def test_whatever_the_model_writes_the_promises_hold(draft: str, unsupported: str) -> None:
+    answer = check(draft, unsupported=unsupported)
+    cited = {int(number) for number in re.findall(r"\[(\d)\]", CODE.sub("", answer.text))}
+    assert cited <= {s.number for s in answer.sources}
+    for claim in answer.claims:
+        assert answer.text[claim.start : claim.end] == claim.text
+        assert claim.supported == bool(claim.quotes)
+        assert 0 <= claim.support <= 1
+    for quote in answer.quotes:
+        text = next(s.text for s in CONTEXT.sources if s.number == quote.number)
+        lines = text.split("\n")[quote.start_line - 10 : quote.end_line - 9]
+        assert quote.text in "\n".join(lines)
+    if answer.status == "abstained":
+        assert (answer.text, answer.claims, answer.quotes) == (DECLINED, (), ())
+    if unsupported == "drop":
+        assert all(claim.supported for claim in answer.claims)
