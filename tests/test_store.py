@@ -363,6 +363,19 @@ def test_folder_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
         Store(tmp_path / "file" / "store")
 
 
+def test_folder_may_have_any_name(tmp_path: Path) -> None:
+    with Store(tmp_path / "a?b#c%20d é") as store:
+        CorpusWriter(store, "docs")
+    assert (tmp_path / "a?b#c%20d é" / "ragkit.db").is_file()
+
+
+def test_wrong_database_urls_are_reported(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="cannot be read"):
+        Store(tmp_path, "nonsense")
+    with pytest.raises(StoreError, match=r"cannot be written|failed"):
+        Store(tmp_path, "sqlite:////nowhere/at/all/x.db")
+
+
 def test_full_disk_is_reported_and_undone(store: Store) -> None:
     writer = CorpusWriter(store, "docs")
     first = publish(writer, new("a.md", "old"))

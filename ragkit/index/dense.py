@@ -93,7 +93,13 @@ class FaissIndex:
         return found
 
     def _nearest(self, query: Vectors, limit: int, allowed: ChunkIds | None, probes: int) -> list[Ranked]:
-        scores, ids = self._index.search(query, limit, params=self._parameters(allowed, probes))
+        # One query is one thread's work; waking the others only costs, most of all on a busy machine.
+        threads = self._faiss.omp_get_max_threads()
+        self._faiss.omp_set_num_threads(1)
+        try:
+            scores, ids = self._index.search(query, limit, params=self._parameters(allowed, probes))
+        finally:
+            self._faiss.omp_set_num_threads(threads)
         return [Ranked(int(id), float(score)) for id, score in zip(ids[0], scores[0], strict=True) if id >= 0]
 
     def _parameters(self, allowed: ChunkIds | None, probes: int) -> Any:

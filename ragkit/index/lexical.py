@@ -35,7 +35,8 @@ Texts: TypeAlias = Iterable[tuple[int, str]]
 """(chunk id, text), by id."""
 
 K1, B = 1.2, 0.75
-"""tantivy's constants, which cannot be changed; rank_bm25 is given the same."""
+"""tantivy's constants, which cannot be changed; rank_bm25 is given the same. On three development collections the
+best of k1 in .9-1.5 and b in .4-.75 was at most .010 nDCG@10 better, a different one each time."""
 LONGEST_TERM = 120
 """Longer terms (keys, hashes, encoded data) are left out: nobody types them, and tantivy has a limit."""
 TERMS_FILE, POSTINGS_FILE = "terms.json", "postings.npz"

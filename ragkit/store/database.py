@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event, exc, insert, select
+from sqlalchemy import URL, Connection, Engine, Insert, Table, create_engine, event, exc, insert, select
 from sqlalchemy.engine import make_url
 
-from ragkit.errors import StoreError
+from ragkit.errors import MissingExtra, StoreError
 from ragkit.store.schema import SCHEMA_VERSION, metadata, version
 
 BUSY_SECONDS = 15.0
@@ -27,18 +27,25 @@ BUSY_SECONDS = 15.0
 class Database:
     """A connection pool with read and write transactions. Safe to share between threads."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, url: str | URL) -> None:
         try:
-            self._engine = _engine(url)
+            self._url = make_url(url)
+        except exc.ArgumentError as error:
+            raise StoreError(f"database URL {url} cannot be read", "correct store.database_url") from error
+        try:
+            self._engine = _engine(self._url)
             self._prepare()
+        except ModuleNotFoundError as error:
+            raise MissingExtra(
+                f"the driver {error.name} of database {self.shown} is not installed", "install it"
+            ) from error
         except exc.SQLAlchemyError as error:
             raise translated(error, self.shown) from error
 
     @property
     def shown(self) -> str:
         """The URL without its password, or the file's path, for messages."""
-        url = make_url(self.url)
+        url = self._url
         if url.get_backend_name() == "sqlite":
             return url.database or "in memory"
         return url.render_as_string(hide_password=True)
@@ -124,7 +131,7 @@ def migrate(connection: Connection, target: str = "head") -> None:
     from alembic.config import Config
 
     settings = Config()
-    settings.set_main_option("script_location", str(Path(__file__).parents[1] / "migrations"))
+    settings.set_main_option("script_location", str(Path(__file__).parents[1] / "migrations").replace("%", "%%"))
     settings.attributes["connection"] = connection
     command.upgrade(settings, target)
 
@@ -148,9 +155,9 @@ def translated(error: exc.SQLAlchemyError, shown: str) -> StoreError:
     return StoreError(f"database {shown} failed: {text}", "run `ragkit doctor`")
 
 
-def _engine(url: str) -> Engine:
+def _engine(url: URL) -> Engine:
     options: dict[str, Any] = {"json_serializer": _dumps}
-    if make_url(url).get_backend_name() != "sqlite":
+    if url.get_backend_name() != "sqlite":
         return create_engine(url, pool_pre_ping=True, **options)
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS}, **options)
     event.listen(engine, "connect", _tune_sqlite)

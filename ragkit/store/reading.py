@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row, Select, and_, bindparam, delete, func, insert, select
+from sqlalchemy import URL, Row, Select, and_, bindparam, delete, func, insert, select
 
 from ragkit.domain import JSON, Chunk, Document, LedgerRow, LineMap, Passage
 from ragkit.errors import CorpusEmpty, CorpusNotFound, StoreError
@@ -75,7 +75,7 @@ class Store:
                 f"store folder {self.directory} cannot be made: {error.strerror or error}",
                 "name another one with --set store.directory=DIR",
             ) from error
-        self.database = Database(url or f"sqlite:///{self.directory / DATABASE_FILE}")
+        self.database = Database(url or URL.create("sqlite", database=str(self.directory / DATABASE_FILE)))
         # Per snapshot: what filters look at, read once. Snapshots never change, so this never goes stale.
         self._fields = lru_cache(maxsize=4)(self._read_fields)
         self._chunk_documents = lru_cache(maxsize=4)(self._read_chunk_documents)
