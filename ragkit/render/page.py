@@ -87,7 +87,7 @@ def answer_text(answer: Answer, *, color: bool = False, width: int = 0) -> str:
 
 def _proof(source: Source, claims: Sequence[Claim], terms: Sequence[str], color: bool, width: int) -> str:
     """One source: where its quotes stand, under which headings, and the quotes."""
-    quotes = _quotes(source.number, claims)
+    quotes = _quotes(source, claims)
     first = min((quote.start_line for quote in quotes), default=source.start_line)
     last = max((quote.end_line for quote in quotes), default=source.end_line)
     place = one_line(location(source.path, first, last, source.unit))
@@ -101,10 +101,10 @@ def _proof(source: Source, claims: Sequence[Claim], terms: Sequence[str], color:
     return "\n".join(lines)
 
 
-def _quotes(number: int, claims: Sequence[Claim]) -> list[Quote]:
-    """A source's quotes in the order of the lines, without those that lie within another."""
-    found = {(q.start_line, q.end_line, q.text): q for claim in claims for q in claim.quotes if q.number == number}
-    quotes = [found[key] for key in sorted(found)]
+def _quotes(source: Source, claims: Sequence[Claim]) -> list[Quote]:
+    """A source's quotes in the order of its text, without those that lie within another."""
+    found = {(q.start_line, q.text): q for claim in claims for q in claim.quotes if q.number == source.number}
+    quotes = sorted(found.values(), key=lambda quote: (quote.start_line, source.text.find(quote.text)))
     return [q for q in quotes if not any(q is not other and q.text in other.text for other in quotes)]
 
 
@@ -143,7 +143,7 @@ def answer_markdown(answer: Answer) -> str:
     """The answer with its quotes as footnote-like quotations."""
     parts = [f"# {_plain(answer.question)}", clean(answer.text)]
     for source in answer.sources:
-        for quote in _quotes(source.number, answer.claims):
+        for quote in _quotes(source, answer.claims):
             trail = _plain(_trail(source.title, source.heading))
             quoted = "\n".join(f"> {line}" for line in clean(quote.text).split("\n"))
             parts.append(f"**[{source.number}]** `{one_line(quote.location)}` {trail}\n\n{quoted}")
@@ -173,7 +173,8 @@ def ingest_text(report: IngestReport, *, color: bool = False) -> str:
         style(f"{count:,} {outcome}", tones[outcome], color) if outcome in tones else f"{count:,} {outcome}"
         for outcome, count in counts.items()
     )
-    rate = f", {report.embedded / report.seconds:,.0f} a second" if report.embedded and report.seconds else ""
+    pace = report.embedded / report.seconds if report.seconds else 0.0
+    rate = f", {pace:,.0f} a second" if pace >= 1 else ""
     what = f"snapshot {report.snapshot} published" if report.published else f"snapshot {report.snapshot} still holds"
     return (
         f"{one_line(report.corpus)}: {files or 'no files'}\n"
