@@ -80,12 +80,21 @@ def test_every_command_is_described() -> None:
     assert [path for path in sorted(all_commands() - {"ragkit"}) if f"### `{path}`" not in text] == []
 
 
+def shown_commands(text: str) -> list[str]:
+    """`ragkit ...` in code: fenced, indented or between backticks."""
+    fenced = "\n".join(FENCED.findall(text))
+    prose = FENCED.sub("", text)
+    found = re.findall(r"^(?:\$ |\S+/)?(ragkit [a-z].*)$", fenced, re.MULTILINE)
+    found += re.findall(r"^ {4}(?:\S.*&& )?(ragkit [a-z].*)$", prose, re.MULTILINE)
+    return found + re.findall(r"`(ragkit [a-z][^`\n]*)`", prose)
+
+
 def test_every_command_line_shown_names_a_command_and_flags_that_exist() -> None:
     from ragkit.cli.main import cli
 
     wrong = []
     for path in LINKED:
-        for line in re.findall(r"(?:^\$? *|`)(ragkit [a-z][^`\n]*)", path.read_text(encoding="utf-8"), re.MULTILINE):
+        for line in shown_commands(path.read_text(encoding="utf-8")):
             words = line.split(" #")[0].split()[1:]
             command: click.Command = cli
             context = click.Context(cli, info_name="ragkit")
@@ -153,18 +162,18 @@ def test_index_links_every_page() -> None:
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
-def test_a_page_opens_with_one_sentence_that_says_what_it_answers(path: Path) -> None:
+def test_a_page_opens_with_what_it_answers(path: Path) -> None:
     title, blank, opening = path.read_text(encoding="utf-8").split("\n", 2)
     assert title.startswith("# ")
     assert blank == ""
-    assert opening.startswith("This page ")
+    assert opening[0].isupper()
     assert opening.split("\n\n")[0].rstrip().endswith(".")
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_no_line_is_too_long_to_quote(path: Path) -> None:
     text = FENCED.sub("", path.read_text(encoding="utf-8"))
-    assert [line for line in text.split("\n") if len(line) > 130 and not line.startswith(("|", "- "))] == []
+    assert [line for line in text.split("\n") if len(line) > 140 and not line.startswith(("|", "- "))] == []
 
 
 @pytest.mark.parametrize("path", LINKED, ids=lambda path: str(path.relative_to(ROOT)))
