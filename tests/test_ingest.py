@@ -328,6 +328,14 @@ def test_emptied_folder_leaves_the_last_snapshot(corpus: Corpus) -> None:
     assert "Second" in "".join(corpus.texts())
 
 
+def test_corpus_is_named_after_its_folder_or_file(corpus: Corpus, tmp_path: Path) -> None:
+    (tmp_path / "python3.11-doc").mkdir()
+    (tmp_path / "python3.11-doc" / "guide.md").write_text("# Guide\n\nText.\n")
+    run([tmp_path / "python3.11-doc"], "", corpus)
+    run([tmp_path / "python3.11-doc" / "guide.md"], "", corpus)
+    assert [one.name for one in corpus.store.corpora()] == ["guide", "python3.11-doc"]
+
+
 def test_unknown_path_and_unknown_corpus(corpus: Corpus, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="nowhere does not exist"):
         run([tmp_path / "nowhere"], "docs", corpus)

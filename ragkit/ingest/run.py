@@ -70,7 +70,7 @@ def ingest(
     started = time.perf_counter()
     tokenizing = _tokenizing(embedder)
     folders = [sources.open_folder(path) for path in roots]
-    name = corpus or settings.corpus or next((folder.name or folder.path.stem for folder in folders), "")
+    name = corpus or settings.corpus or next((folder.name or _name(folder.path) for folder in folders), "")
     if not folders:
         name = store.corpus(name).name
     with writer_lock(store.directory, name):
@@ -376,6 +376,10 @@ class _Run:
 
     def _ledger(self) -> list[SeenFile]:
         return [self._seen[path] for path in sorted(self._seen)]
+
+
+def _name(path: Path) -> str:
+    return path.stem if path.is_file() else path.name
 
 
 def _tokenizing(embedder: Embedder) -> TokenizingEmbedder:
