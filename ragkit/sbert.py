@@ -108,9 +108,8 @@ def export_cross_encoder(model: Any, path: Path) -> None:
 
 def max_tokens(model: Any) -> int:
     """The model's window, special tokens included."""
-    limits = (getattr(model, "max_seq_length", None), getattr(model, "max_length", None))
-    known = [int(limit) for limit in limits if limit]
-    return min(known[0] if known else int(model.tokenizer.model_max_length), 8192)
+    limit = getattr(model, "max_seq_length", None) or model.tokenizer.model_max_length
+    return min(int(limit), 8192)
 
 
 def save_tokenizer(model: Any, directory: Path) -> None:

@@ -17,7 +17,7 @@ ROWS = [
     {"evaluation"},
     {"ragkit"},
     {"engine"},
-    {"ingest", "retrieve", "rerank", "context", "generate", "verify", "render", "testing", "doctor"},
+    {"ingest", "retrieve", "rerank", "context", "generate", "verify", "render", "testing", "testing_hub", "doctor"},
     {"index"},
     {"loaders", "chunking", "embed", "store", "models"},
     {"encoder", "sbert", "units", "prompting", "filters", "scan"},

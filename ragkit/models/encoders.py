@@ -132,7 +132,7 @@ def choose(candidates: Sequence[Candidate], prefer: Literal["speed", "fidelity"]
         raise ModelUnsuitable(f"no export agrees with the original; the nearest is {best.name} ({best.reason})")
     if prefer == "speed":
         return max(passing, key=lambda candidate: candidate.texts_per_second)
-    return max(passing, key=lambda candidate: (round(candidate.agreement, 4), candidate.texts_per_second))
+    return max(passing, key=lambda candidate: (round(candidate.agreement, 6), candidate.texts_per_second))
 
 
 def read_shape(source: Path, spec: ModelSpec, role: str, model: Any = None) -> Shape:

@@ -195,8 +195,11 @@ def _load(path: Path, context_tokens: int, threads: int, logits_all: bool = Fals
 
 
 def _door() -> Any:
+    import logging
+
     import llama_cpp
 
+    logging.getLogger("llama-cpp-python").setLevel(logging.CRITICAL)
     return llama_cpp
 
 

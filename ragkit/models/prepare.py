@@ -219,7 +219,8 @@ def _build_gguf(
         entry = {"name": facts.quantisation if kind == "shipped" else kind, **asdict(fidelity)}
         entry["passes"] = fidelity.divergence <= MAX_DIVERGENCE[prefer]
         if entry["passes"]:
-            speed = gguf.measure(path, threads)
+            # A candidate that is twice as slow as the best so far need not be timed to the end.
+            speed = gguf.measure(path, threads, budget_seconds=min(20.0, max(2.0, 2 * best[0])) if best[1] else 20.0)
             entry |= {**asdict(speed), "question_seconds": speed.question_seconds}
             if not best[1] or speed.question_seconds < best[0]:
                 (target / MODEL_GGUF).unlink(missing_ok=True)

@@ -42,7 +42,7 @@ class ModelFiles:
 
 
 def resolve(
-    name: str,
+    name: str | ModelSpec,
     models_dir: Path,
     *,
     weights: Weights = "torch",
@@ -56,10 +56,10 @@ def resolve(
     No connection is opened when they are. `weights` onnx asks for the repository's own ONNX file; `force` fetches
     anew. Raises ModelNotFound, ModelCorrupt, OfflineError.
     """
-    spec = get(name)
+    spec = _spec(name)
     wanted = wanted_files(spec, weights)
     if force:
-        remove(name, models_dir)
+        remove(spec, models_dir)
     if found := _present(spec, models_dir, wanted):
         return found
     if spec.path is not None:
@@ -96,18 +96,18 @@ def wanted_files(spec: ModelSpec, weights: Weights) -> tuple[File, ...]:
     return (spec.onnx, *(file for file in spec.files if not file.path.endswith(".safetensors")))
 
 
-def local(name: str, models_dir: Path, weights: Weights = "torch") -> ModelFiles | None:
+def local(name: str | ModelSpec, models_dir: Path, weights: Weights = "torch") -> ModelFiles | None:
     """The model's files if they are here, changed ones re-hashed; None if they are not. Never fetches."""
-    spec = get(name)
+    spec = _spec(name)
     return _present(spec, models_dir, wanted_files(spec, weights))
 
 
-def verify(name: str, models_dir: Path) -> ModelFiles:
+def verify(name: str | ModelSpec, models_dir: Path) -> ModelFiles:
     """Read every byte again. Raises ModelNotFound or ModelCorrupt."""
-    spec = get(name)
+    spec = _spec(name)
     record = _read_record(_folder(models_dir, spec))
     if record is None:
-        raise ModelNotFound(f"model {spec.name} is not here", f"run `ragkit models pull {name}`")
+        raise ModelNotFound(f"model {spec.name} is not here", f"run `ragkit models pull {spec.name}`")
     pinned = {file.path: file.sha256 for file in (*spec.files, *([spec.onnx] if spec.onnx else [])) if file.sha256}
     for path, entry in record["files"].items():
         _check(spec, Path(record["directory"]) / path, pinned.get(path) or entry["sha256"])
@@ -127,6 +127,10 @@ def check(name: str, models_dir: Path, *, deep: bool = False) -> str:
 
 
 # ---------------------------------------------------------------- what is here
+
+
+def _spec(name: str | ModelSpec) -> ModelSpec:
+    return get(name) if isinstance(name, str) else name
 
 
 def _folder(models_dir: Path, spec: ModelSpec) -> Path:
@@ -359,9 +363,9 @@ def _stat(path: Path) -> tuple[int, int] | None:
     return found.st_size, found.st_mtime_ns
 
 
-def remove(name: str, models_dir: Path) -> bool:
+def remove(name: str | ModelSpec, models_dir: Path) -> bool:
     """Delete the model's files, whatever state they are in; true if there were any. Files named by path stay."""
-    folder = _folder(models_dir, get(name))
+    folder = _folder(models_dir, _spec(name))
     existed = folder.exists()
     shutil.rmtree(folder, ignore_errors=True)
     shutil.rmtree(folder.with_name(f"{folder.name}.partial"), ignore_errors=True)

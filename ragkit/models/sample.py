@@ -33,7 +33,7 @@ def prose() -> str:
 
 def passages(tokenizer: Tokenizer, count: int, tokens: int) -> list[str]:
     """`count` consecutive passages of at most `tokens` tokens, every fourth of them half as long."""
-    text = prose()
+    text = prose()[: count * tokens * 8]  # English has four or five characters to a token
     spans = tokenizer.spans(text)
     cut: list[str] = []
     at = 0

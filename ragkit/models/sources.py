@@ -23,7 +23,6 @@ from ragkit.models.catalogue import File, Source
 
 BLOCK = 1 << 20
 POLL_SECONDS = 0.2
-PICKLED = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 
 
 class SourceUnavailable(RagkitError):
@@ -95,6 +94,8 @@ def select_files(paths: Iterable[str]) -> list[str]:
     weights = []
     for path in sorted(paths):
         pure = PurePosixPath(path)
+        if pure.is_absolute() or ".." in pure.parts:
+            continue
         if pure.parts[0] in ("onnx", "openvino", "coreml", ".git") or pure.name.startswith("."):
             continue
         if pure.suffix == ".safetensors":

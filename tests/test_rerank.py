@@ -1,0 +1,129 @@
+"""Reranking reorders hits by a blend of scores; one contract for both cross-encoder engines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ragkit.config import RerankSettings
+from ragkit.domain import Chunk, Hit, Passage, StageScore
+from ragkit.embed import open_embedder
+from ragkit.errors import ModelNotFound, ModelUnsuitable
+from ragkit.models.prepare import prepare
+from ragkit.rerank import open_reranker, rerank
+from ragkit.testing import OverlapReranker
+from tests import toy_models
+
+
+def hit(number: int, text: str, score: float) -> Hit:
+    chunk = Chunk(0, len(text), text)
+    passage = Passage(id=number, document_id=number, ordinal=0, path=f"{number}.md", title="", chunk=chunk)
+    return Hit(passage, score, (StageScore("fused", number, score),))
+
+
+HITS = [
+    hit(1, "cats sleep", 0.9),
+    hit(2, "the port of the server", 0.8),
+    hit(3, "server port", 0.7),
+    hit(4, "dogs", 0.6),
+]
+
+
+# ---------------------------------------------------------------- the stage
+
+
+def test_hits_that_the_reranker_prefers_come_first_and_keep_every_stages_opinion() -> None:
+    found = rerank("server port", HITS, OverlapReranker(), RerankSettings(depth=10, weight=0.7))
+    assert [entry.passage.id for entry in found] == [2, 3, 1, 4]
+    assert found[0].score == pytest.approx(0.7 * 1.0 + 0.3 * 0.8)
+    assert found[0].stages == (StageScore("fused", 2, 0.8), StageScore("rerank", 1, 1.0))
+
+
+def test_hits_below_the_depth_follow_in_their_order_with_no_higher_score() -> None:
+    found = rerank("dogs", HITS, OverlapReranker(), RerankSettings(depth=2, weight=1.0))
+    assert [entry.passage.id for entry in found] == [1, 2, 3, 4]
+    assert [entry.score for entry in found] == [0.0, 0.0, 0.0, 0.0]
+    assert found[-1].stages[-1] == StageScore("rerank", None, None)
+
+
+def test_no_hits_stay_no_hits() -> None:
+    assert rerank("q", [], OverlapReranker(), RerankSettings()) == ()
+
+
+@given(
+    st.lists(st.floats(0, 1), max_size=12), st.integers(1, 15), st.floats(0, 1), st.text(alphabet="abc ", max_size=9)
+)
+def test_scores_never_rise_and_no_hit_is_lost(scores: list[float], depth: int, weight: float, query: str) -> None:
+    hits = [hit(number, "abc"[number % 3] * 2, score) for number, score in enumerate(sorted(scores, reverse=True))]
+    found = rerank(query, hits, OverlapReranker(), RerankSettings(depth=depth, weight=weight))
+    assert sorted(entry.passage.id for entry in found) == [entry.passage.id for entry in hits]
+    assert all(a.score >= b.score for a, b in zip(found, found[1:], strict=False))  # noqa: RUF007
+    assert all(0 <= entry.score <= 1 for entry in found)
+
+
+# ---------------------------------------------------------------- cross-encoders, both engines
+
+
+@pytest.fixture(scope="session")
+def cross_encoders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("cross")
+    source = toy_models.save_cross_encoder(folder / "ce")
+    return {
+        engine: prepare(
+            f"path:{source}", "reranker", folder / "models", engine=engine, prefer="fidelity", threads=2
+        ).path
+        for engine in ("onnx", "sentence-transformers")
+    }
+
+
+@pytest.fixture(params=["onnx", "sentence-transformers"])
+def reranker(request: pytest.FixtureRequest, cross_encoders: dict[str, Path]) -> Any:
+    return open_reranker(cross_encoders[request.param], threads=2)
+
+
+TEXTS = ["restart the server", "", "a backup is run in the night", "the key and the value " * 60]
+
+
+def test_every_text_gets_a_score_within_zero_and_one(reranker: Any) -> None:
+    scores = reranker.score("how to restart the server?", TEXTS)
+    assert len(scores) == len(TEXTS)
+    assert all(0 <= score <= 1 for score in scores)
+
+
+def test_scores_follow_their_texts_whatever_the_order(reranker: Any) -> None:
+    forward = reranker.score("server port", TEXTS)
+    assert reranker.score("server port", TEXTS[::-1])[::-1] == pytest.approx(forward, abs=1e-4)
+
+
+def test_no_texts_give_no_scores(reranker: Any) -> None:
+    assert reranker.score("q", []) == []
+
+
+def test_long_text_is_scored_by_its_best_window(reranker: Any) -> None:
+    filler = "the key and the value of the option " * 40
+    ending = "restart the server in the night"
+    whole = reranker.score("restart the server", [filler + ending])[0]
+    assert whole >= reranker.score("restart the server", [filler])[0] - 1e-3
+
+
+def test_query_longer_than_the_window_still_scores(reranker: Any) -> None:
+    assert len(reranker.score("server " * 300, ["the port"])) == 1
+
+
+def test_both_engines_agree(cross_encoders: dict[str, Path]) -> None:
+    ours = open_reranker(cross_encoders["onnx"], 2).score("restart the server", TEXTS)
+    theirs = open_reranker(cross_encoders["sentence-transformers"], 2).score("restart the server", TEXTS)
+    assert ours == pytest.approx(theirs, abs=2e-3)
+
+
+def test_a_reranker_is_no_embedder_and_an_empty_folder_is_neither(
+    cross_encoders: dict[str, Path], tmp_path: Path
+) -> None:
+    with pytest.raises(ModelUnsuitable, match="not an embedder"):
+        open_embedder(cross_encoders["onnx"], 1)
+    with pytest.raises(ModelNotFound, match="ragkit models prepare"):
+        open_reranker(tmp_path, 1)
