@@ -200,6 +200,13 @@ def test_nothing_borne_out_is_an_abstention() -> None:
     assert answer.draft.text.startswith("Penguins")
 
 
+def test_an_answer_that_only_repeats_the_question_is_an_abstention() -> None:
+    answer = check("The port that the web interface listens on [2].", "Which port does the web interface listen on?")
+    assert answer.reason == "the model only repeated the question"
+    confirmed = check("Backups run every night.", "Do backups run every night?")
+    assert confirmed.status == "answered"
+
+
 @pytest.mark.parametrize("draft", ["", "   ", "[1]"])
 def test_an_empty_draft_is_an_abstention(draft: str) -> None:
     assert check(draft).status == "abstained"
@@ -273,8 +280,8 @@ def test_nothing_to_extract_is_an_empty_draft() -> None:
 
 fragments = st.sampled_from(
     [
-        "Backups are kept for 30 days.", "Cheese is yellow.", " [1]", "[2]", " [9]", "\n- ", "\n\n", "Steps:", "\n```\n",
-        "vault restore", "The sources do not answer.", "# Title\n", " 日本語。", "**bold**", "`x[1]`", ". ", "e.g. ",
+        "Backups are kept for 30 days.", "Cheese is yellow.", " [1]", "[2]", " [9]", "\n- ", "\n\n", "Steps:",
+        "\n```\n", "vault restore", "The sources do not answer.", "# Title\n", " 日本語。", "**bold**", "`x[1]`", ". ", "e.g. ",
     ]
 )  # fmt: skip
 

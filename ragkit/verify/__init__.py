@@ -5,11 +5,13 @@ Knows what a draft says and what its sources say; knows nothing of how either wa
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ragkit.config import VerifySettings
 from ragkit.domain import Answer, Claim, Context, Draft, Embedder, Quote, Status
+from ragkit.text import analyse
 from ragkit.verify.claims import Piece, cite, is_refusal, pieces
 from ragkit.verify.relevance import Relevance, relevance
 from ragkit.verify.support import Evidence, Measured
@@ -58,6 +60,8 @@ def verify(
     if not claims or refused == 0:
         reason = "the model found no answer in the sources" if parts else "the model wrote nothing"
         return abstain(question, reason, draft=draft, context=context)
+    if _only_repeats(question, claims, language):
+        return abstain(question, "the model only repeated the question", draft=draft, context=context)
     evidence = Evidence(context, embedder, language)
     measured = iter(evidence.measure([piece.text for piece in claims]))
     checked = [
@@ -107,6 +111,20 @@ def abstain(
         context=context,
         reason=reason,
     )
+
+
+_OPEN_QUESTION = re.compile(r"\b(?:what|how|why|where|when|who|whom|whose|which)\b", re.IGNORECASE)
+
+
+def _only_repeats(question: str, claims: Sequence[Piece], language: str) -> bool:
+    """Whether a draft answers an open question with the question's own words and no others.
+
+    >>> _only_repeats("What are the steps to install?", [Piece("claim", "", "The steps to install.")], "english")
+    True
+    """
+    asked = set(analyse(question, language))
+    said = {term for piece in claims for term in analyse(piece.text, language)}
+    return bool(_OPEN_QUESTION.search(question)) and said <= asked
 
 
 def _check(piece: Piece, measured: Mapping[int, Measured], settings: VerifySettings) -> _Checked:
