@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ragkit.domain import Hit
-from ragkit.text import analyse
+from ragkit.text import analyse, term_spans
 
 LOOKED_AT = 8
 """Hits that are looked at, best first."""
@@ -31,7 +31,7 @@ BIAS_LEXICAL, BEST_LEXICAL = -2.22, 5.66
 class Relevance:
     """`value` in [0, 1], made of the top cosine and the share of the question's terms in the best passage.
 
-    `missing` are the question's terms that no passage has.
+    `missing` are the words of the question that no passage has, as the question spells them.
     """
 
     value: float
@@ -49,7 +49,7 @@ def relevance(question: str, hits: Sequence[Hit], *, language: str = "english") 
     wanted = frozenset(analyse(question, language))
     top = sorted(hits, key=lambda hit: -hit.score)[:LOOKED_AT]
     if not top:
-        return Relevance(0.0, 0.0, 0.0, tuple(sorted(wanted)))
+        return Relevance(0.0, 0.0, 0.0, _words(question, wanted, language))
     texts = [frozenset(analyse(hit.passage.chunk.indexed, language)) for hit in top]
     seen = Counter(term for terms in texts for term in terms & wanted)
     weights = {term: math.log(1 + (len(top) + 1) / (0.5 + seen[term])) for term in wanted}
@@ -59,6 +59,10 @@ def relevance(question: str, hits: Sequence[Hit], *, language: str = "english") 
         stage.score for hit in top for stage in hit.stages if stage.stage == "dense" and stage.score is not None
     ]
     cosine = max(cosines, default=0.0)
-    missing = tuple(sorted(wanted - set(seen)))
+    missing = _words(question, wanted - set(seen), language)
     logit = BIAS + COSINE * cosine + BEST * best if cosines else BIAS_LEXICAL + BEST_LEXICAL * best
     return Relevance(1 / (1 + math.exp(-logit)), cosine, best, missing)
+
+
+def _words(question: str, terms: Iterable[str], language: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(question[start:end] for start, end in term_spans(question, terms, language)))
