@@ -157,6 +157,8 @@ def test_what_must_be_exact() -> None:
     assert not found_in("1.2", "version 1.2.3")
     assert found_in("3", "keep three copies")
     assert found_in("1,000", "1000 files")
+    assert found_in("auth.providers.guest", "auth: providers: guest: true")
+    assert not found_in("auth.providers.github", "auth: providers: guest: true")
 
 
 # ---------------------------------------------------------------- declining
