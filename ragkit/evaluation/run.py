@@ -109,7 +109,7 @@ def run_retrieval(
             )
             for question in judged
         ),
-        about=_about(corpus, snapshots, {"level": level, "mode": mode or "as set"}),
+        about=_about(engine, corpus, snapshots, {"level": level, "mode": mode or engine.settings.retrieve.mode}),
         notices=_left_out(dataset, judged),
     )
 
@@ -139,6 +139,7 @@ def run_answers(
             worst = dict.fromkeys(_applicable(question), 0.0)
             scored.append(Scored(question.id, question.text, worst, question.kind, seconds, error=str(error)))
             continue
+        seconds = time.perf_counter() - began
         snapshots.add(answer.snapshot)
         models.add(answer.model)
         scored.append(
@@ -147,7 +148,7 @@ def run_answers(
                 question=question.text,
                 scores=score_answer(question, answer, similarity=lambda a, b: _similarity(engine, a, b)),
                 kind=question.kind,
-                seconds=time.perf_counter() - began,
+                seconds=seconds,
                 hits=tuple(quote.location for quote in answer.quotes),
                 status=answer.status,
                 answer=answer.text,
@@ -159,7 +160,7 @@ def run_answers(
         fingerprint=dataset.fingerprint,
         names=ANSWERS,
         questions=tuple(scored),
-        about=_about(corpus, snapshots, {"model": ", ".join(sorted(filter(None, models)))}),
+        about=_about(engine, corpus, snapshots, {"model": ", ".join(sorted(filter(None, models)))}),
         notices=("unsupported claims were dropped before they could be counted: Faithfulness is of what was shown",)
         if engine.settings.verify.unsupported == "drop"
         else (),
@@ -297,8 +298,14 @@ def _progressing(questions: Sequence[Question], what: str, progress: Progress | 
         progress(what, len(questions), len(questions))
 
 
-def _about(corpus: str, snapshots: set[str], more: Mapping[str, JSON]) -> dict[str, JSON]:
-    return {"corpus": corpus, "snapshot": ", ".join(sorted(snapshots)), **more}
+def _about(engine: Engine, corpus: str, snapshots: set[str], more: Mapping[str, JSON]) -> dict[str, JSON]:
+    """What was run, as far as the report's reader must know to compare it with another."""
+    return {
+        "corpus": corpus or engine.settings.corpus,
+        "snapshot": ", ".join(sorted(snapshots)),
+        "embedder": engine.settings.embed.model,
+        **more,
+    }
 
 
 def _left_out(dataset: Dataset, judged: Sequence[Question]) -> tuple[str, ...]:
