@@ -77,7 +77,9 @@ class EmbedSettings:
     engine: Literal["auto", "onnx", "sentence-transformers"] = setting(
         "auto", "onnx never imports torch; auto takes onnx, preparing it on first use."
     )
-    batch_tokens: int = setting(8192, "Tokens embedded in one batch, padding included.")
+    batch_tokens: int = setting(
+        0, "Tokens embedded in one batch, padding included; 0 takes what `models prepare` measured to be best."
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,15 +53,15 @@ def encode(model: Any, texts: Sequence[str], batch_size: int = 32) -> NDArray[np
 
 
 def score(model: Any, pairs: Sequence[tuple[str, str]], batch_size: int = 32) -> NDArray[np.float32]:
-    """Relevance of each (query, text) in [0, 1]: the sigmoid of a single label's logit."""
+    """Relevance of each (query, text) in [0, 1], shape (n,): the sigmoid of a single label's logit; or the probability
+    of each label, shape (n, labels), where there are several."""
     import numpy as np
     import torch
 
     if not pairs:
         return np.zeros(0, dtype=np.float32)
-    found = model.predict(
-        list(pairs), batch_size=batch_size, activation_fn=torch.nn.Sigmoid(), show_progress_bar=False
-    )
+    activation = torch.nn.Sigmoid() if label_count(model) == 1 else torch.nn.Softmax(dim=-1)
+    found = model.predict(list(pairs), batch_size=batch_size, activation_fn=activation, show_progress_bar=False)
     return np.asarray(found, dtype=np.float32)
 
 
@@ -84,12 +84,11 @@ def export_bi_encoder(model: Any, path: Path) -> None:
 
 
 def export_cross_encoder(model: Any, path: Path) -> None:
-    """Write a one-label cross-encoder with its sigmoid as one ONNX graph of shape (batch,)."""
+    """Write a cross-encoder as one ONNX graph that gives what `score` gives."""
     import torch
 
-    transformer = model.model if hasattr(model, "model") else model[0].auto_model
-    if transformer.config.num_labels != 1:
-        raise ModelUnsuitable(f"the cross-encoder has {transformer.config.num_labels} labels; a reranker has one")
+    transformer = _classifier(model)
+    one_label = label_count(model) == 1
 
     class Pipeline(torch.nn.Module):
         def __init__(self) -> None:
@@ -97,13 +96,19 @@ def export_cross_encoder(model: Any, path: Path) -> None:
             self.model = transformer
 
         def forward(self, *inputs: Any) -> Any:
-            return torch.sigmoid(self.model(**dict(zip(names, inputs, strict=True))).logits[:, 0])
+            logits = self.model(**dict(zip(names, inputs, strict=True))).logits
+            return torch.sigmoid(logits[:, 0]) if one_label else torch.softmax(logits, dim=-1)
 
     pairs = [("a question", "a short text"), ("a question", "a somewhat longer text, so that one is padded")]
     encoded = model.tokenizer([a for a, _ in pairs], [b for _, b in pairs], padding=True, return_tensors="pt")
     sample = {name: encoded[name] for name in ("input_ids", "attention_mask", "token_type_ids") if name in encoded}
     names = list(sample)
     _export(Pipeline(), sample, path, "score")
+
+
+def label_count(model: Any) -> int:
+    """Labels of a cross-encoder: one for a reranker."""
+    return int(_classifier(model).config.num_labels)
 
 
 def max_tokens(model: Any) -> int:
@@ -146,6 +151,10 @@ def _load(kind: str, directory: Path, threads: int, exportable: bool) -> Any:
     except Exception as error:
         raise ModelUnsuitable(f"sentence-transformers cannot load {directory}: {error}") from error
     return model.eval()
+
+
+def _classifier(model: Any) -> Any:
+    return model.model if hasattr(model, "model") else model[0].auto_model
 
 
 def _features(model: Any, texts: Sequence[str]) -> dict[str, Any]:

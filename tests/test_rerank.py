@@ -5,13 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ragkit import sbert
 from ragkit.config import RerankSettings
 from ragkit.domain import Chunk, Hit, Passage, StageScore
 from ragkit.embed import open_embedder
+from ragkit.encoder import Encoder
 from ragkit.errors import ModelNotFound, ModelUnsuitable
 from ragkit.models.prepare import prepare
 from ragkit.rerank import open_reranker, rerank
@@ -127,3 +130,17 @@ def test_a_reranker_is_no_embedder_and_an_empty_folder_is_neither(
         open_embedder(cross_encoders["onnx"], 1)
     with pytest.raises(ModelNotFound, match="ragkit models prepare"):
         open_reranker(tmp_path, 1)
+
+
+def test_cross_encoder_of_several_labels_is_no_reranker_but_gives_label_probabilities(tmp_path: Path) -> None:
+    source = toy_models.save_cross_encoder(tmp_path / "nli", labels=3)
+    with pytest.raises(ModelUnsuitable, match="has 3"):
+        prepare(f"path:{source}", "reranker", tmp_path / "models")
+    made = prepare(f"path:{source}", "nli", tmp_path / "models", engine="onnx", prefer="fidelity")
+    manifest = made.manifest
+    assert len(manifest["labels"]) == manifest["dimension"] == 3
+    encoder = Encoder(made.path, max_tokens=manifest["max_tokens"], threads=1, batch_tokens=512, pairs=True)
+    pairs = [("the server is a node", "the port is a key"), ("restart", "stop")]
+    expected = sbert.score(sbert.load_cross_encoder(source), pairs)
+    assert np.allclose(encoder.run(pairs), expected, atol=1e-3)
+    assert np.allclose(expected.sum(axis=1), 1, atol=1e-5)

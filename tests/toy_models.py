@@ -84,12 +84,12 @@ def save_bi_encoder(
     return folder
 
 
-def save_cross_encoder(folder: Path) -> Path:
-    """A cross-encoder with one label."""
+def save_cross_encoder(folder: Path, labels: int = 1) -> Path:
+    """A cross-encoder, with one label as rerankers have or several."""
     import torch
     from transformers import BertForSequenceClassification
 
     torch.manual_seed(1)
-    BertForSequenceClassification(_config(num_labels=1)).save_pretrained(folder)
+    BertForSequenceClassification(_config(num_labels=labels)).save_pretrained(folder)
     tokenizer().save_pretrained(folder)
     return folder

@@ -193,6 +193,8 @@ def _export(source: Path, raw: Path, target: Path, role: str, weights: str, spec
         sbert.export_bi_encoder(model, raw)
     else:
         model = sbert.load_cross_encoder(source, exportable=True)
+        if role == "reranker" and sbert.label_count(model) != 1:
+            raise ModelUnsuitable(f"a reranker has one label; this cross-encoder has {sbert.label_count(model)}")
         sbert.export_cross_encoder(model, raw)
     if (source / TOKENIZER).is_file():
         shutil.copyfile(source / TOKENIZER, target / TOKENIZER)

@@ -177,6 +177,8 @@ def _build_plain(files: ModelFiles, role: str, target: Path) -> dict[str, Any]:
 
     load = sbert.load_bi_encoder if role == "embedder" else sbert.load_cross_encoder
     model = load(files.directory)
+    if role == "reranker" and sbert.label_count(model) != 1:
+        raise ModelUnsuitable(f"{files.spec.name} has {sbert.label_count(model)} labels; a reranker has one")
     sbert.save_tokenizer(model, target)
     shape = encoders.read_shape(files.directory, files.spec, role, model)
     width = sbert.encode(model, ["a"]).shape[1] if role == "embedder" else 1
