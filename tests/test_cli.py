@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -111,7 +113,7 @@ def test_show_prints_the_lines_that_sed_prints(ingested: Environment, docs: Path
         (["search", "x", "-s", "retrieve.limt=3"], 2, "did you mean retrieve.limit"),
         (["search", "x", "-s", "embed.model=no-such-model"], 1, "no-such-model"),
         (["ask", "x", "-m", "path:missing.gguf"], 1, "missing.gguf"),
-        (["ingest", "missing-folder"], 1, "missing-folder"),
+        (["ingest", "missing-folder"], 2, "missing-folder"),
         (["show", "missing.md"], 2, "missing.md is not in corpus"),
         (["serch", "x"], 2, "Did you mean search"),
         (["corpus", "remove", "nothing", "-y"], 1, "corpus nothing does not exist"),
@@ -151,17 +153,26 @@ def test_index_of_another_embedder_is_refused_with_the_command(ingested: Environ
     assert "all-mpnet-base-v2" in run.stderr
 
 
+def vectors(database: Path) -> int:
+    """How many vectors a store holds."""
+    with closing(sqlite3.connect(database)) as connection:
+        count: int = connection.execute("select count(*) from vectors").fetchone()[0]
+        return count
+
+
 def test_interrupted_ingest_keeps_the_last_snapshot_and_goes_on(
     ingested: Environment, docs: Path, tmp_path: Path
 ) -> None:
-    for number in range(400):
-        (docs / f"page{number}.md").write_text(
-            f"# Page {number}\n\n" + f"Fact {number} is about topic {number}. " * 60
-        )
+    for number in range(240):
+        text = f"# Page {number}\n\n" + f"Fact {number} is about topic {number}. " * 24
+        (docs / f"page{number}.md").write_text(text)
     process = subprocess.Popen(
-        [sys.executable, "-m", "ragkit", "ingest", str(docs)], env=ingested, stderr=subprocess.PIPE
+        [sys.executable, "-m", "ragkit", "ingest", str(docs)], env=ingested, stderr=subprocess.PIPE, text=True
     )
-    time.sleep(4)
+    database = tmp_path / "store" / "ragkit.db"
+    before = vectors(database)
+    while process.poll() is None and vectors(database) == before:
+        time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr

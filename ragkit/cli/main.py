@@ -68,8 +68,10 @@ def cli() -> None:
     ragkit ask "how do I ...?"          an answer, each sentence cited
     ragkit search "error message"       the passages themselves
 
-    Exit codes: 0 answered or done, 1 error, 2 usage, 3 not in the documentation, 4 some claim
-    unsupported, 5 gate failed, 130 interrupted.
+    \b
+    Exit codes: 0 answered or done, 1 error, 2 usage,
+    3 not in the documentation, 4 some claim unsupported,
+    5 gate failed, 130 interrupted.
     """
 
 
