@@ -68,7 +68,7 @@ def endpoint(gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
             [sys.executable, "-m", "llama_cpp.server", *map(str, arguments)],
             stdout=file,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "MODEL_ALIAS": "smollm2"},
+            env={**os.environ, "MODEL_ALIAS": "smollm2", "OMP_WAIT_POLICY": "passive"},
         )
         try:
             wait_for(f"http://127.0.0.1:{port}/docs", server, log)

@@ -41,8 +41,8 @@ class Weights:
 # summaries, 160 claims of each, every set of equal weight; of a claim of several sentences the worst one counts.
 # Balanced accuracy on each set when fitted without it: .92 .80 .76 .75 .69 .60. On QAGS, SummEdits and RAGTruth
 # data2txt, where the wrong claim repeats the words of the source, it is near chance (.50 to .55): words and vectors
-# cannot see those; a trained grounding model can. At verify.min_support 0.5, 94 % of 266 sentences of reference answers
-# (rhdh) are supported by their own context, and 2 % by the context of another question.
+# cannot see those; a trained grounding model can. At verify.min_support 0.5, 94 % of 266 sentences of reference
+# answers (rhdh) are supported by their own context, and 2 % by the context of another question.
 WITH_VECTORS = Weights(-2.17, 3.45, 0.50, 0.77, -0.40)
 WITHOUT_VECTORS = Weights(-1.95, 3.81, 0.54, 0.0, -0.42)
 
