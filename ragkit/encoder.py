@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -35,11 +36,18 @@ class TextTokenizer:
 
     def __init__(self, path: Path, max_tokens: int, *, pairs: bool = False) -> None:
         """`max_tokens` counts without special tokens, both texts of a pair together; longer inputs are cut there."""
-        self._plain, self._cut = _load_tokenizer(path), _load_tokenizer(path)
-        self._plain.no_truncation()
-        self._plain.no_padding()
+        self._path = path
+        self._cut = _load_tokenizer(path)
         self._cut.no_padding()
         self._cut.enable_truncation(max_tokens + self._cut.num_special_tokens_to_add(pairs))
+
+    @cached_property
+    def _plain(self) -> Any:
+        """A second one without truncation: only chunking needs it, and each takes 40 ms to read."""
+        plain = _load_tokenizer(self._path)
+        plain.no_truncation()
+        plain.no_padding()
+        return plain
 
     def spans(self, text: str) -> list[Span]:
         """Character spans of every token of `text`; special tokens are left out and nothing is cut off."""

@@ -53,8 +53,8 @@ def encode(model: Any, texts: Sequence[str], batch_size: int = 32) -> NDArray[np
 
 
 def score(model: Any, pairs: Sequence[tuple[str, str]], batch_size: int = 32) -> NDArray[np.float32]:
-    """Relevance of each (query, text) in [0, 1], shape (n,): the sigmoid of a single label's logit; or the probability
-    of each label, shape (n, labels), where there are several."""
+    """Relevance of each (query, text) in [0, 1], shape (n,): the sigmoid of a single label's logit; or, where there
+    are several labels, the probability of each, shape (n, labels)."""
     import numpy as np
     import torch
 

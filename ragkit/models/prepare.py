@@ -8,7 +8,6 @@ processor it was measured on.
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 import os
 import platform
@@ -324,9 +323,11 @@ def processor() -> str:
 
 
 def _version(name: str) -> str:
+    from importlib import metadata  # 30 ms that a search need not spend
+
     try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
         return ""
 
 
