@@ -113,6 +113,12 @@ def test_what_the_sources_do_not_say_is_left_out(claim: str) -> None:
     assert answer.reason == "1 of 2 statements is not borne out by the sources: left out"
 
 
+def test_a_claim_does_not_take_over_what_only_the_question_says() -> None:
+    question = "Which port does the penguin interface listen on?"
+    assert check("The penguin interface listens on port 8443.", question).status == "abstained"
+    assert check("The web interface listens on port 8443.", question).status == "answered"
+
+
 def test_unsupported_claims_can_be_marked_or_kept() -> None:
     draft = "Backups run every night at 02:00. Penguins live in Antarctica."
     marked = check(draft, unsupported="mark")

@@ -62,7 +62,7 @@ def verify(
         return abstain(question, reason, draft=draft, context=context)
     if _only_repeats(question, claims, language):
         return abstain(question, "the model only repeated the question", draft=draft, context=context)
-    evidence = Evidence(context, embedder, language)
+    evidence = Evidence(context, embedder, language, question)
     measured = iter(evidence.measure([piece.text for piece in claims]))
     checked = [
         _check(piece, next(measured), settings) if piece in claims else _Checked(piece)

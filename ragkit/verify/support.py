@@ -22,6 +22,8 @@ WINDOW = 3
 """Neighbouring units that may bear out one claim together."""
 CAP = 0.3
 """Support of a claim with a number, name or option that the source does not have is at most this."""
+PREMISE = 0.6
+"""Factor on the support of a claim that takes over a word of the question which no source has."""
 LENGTH_COST = 0.02
 """Coverage that one more unit in a window must bring."""
 
@@ -79,13 +81,16 @@ class Measured:
     cosine: float = 0.0
     negation: float = 0.0
     missing: tuple[str, ...] = ()
+    presumes: bool = False
     support: float = 0.0
 
 
 class Evidence:
     """The sources of one context, cut and counted once, for any number of claims."""
 
-    def __init__(self, context: Context, embedder: Embedder | None = None, language: str = "english") -> None:
+    def __init__(
+        self, context: Context, embedder: Embedder | None = None, language: str = "english", question: str = ""
+    ) -> None:
         self.sources = context.sources
         self._embedder = embedder
         self._language = language
@@ -98,6 +103,8 @@ class Evidence:
         seen = Counter(term for window in single for term in window.terms)
         self._weights = {term: math.log(1 + len(single) / (0.5 + count)) for term, count in seen.items()}
         self._rarest = max(self._weights.values(), default=1.0)
+        held = frozenset().union(seen, *self._heads.values(), *(analyse(s.path, language) for s in self.sources))
+        self._premises = frozenset(analyse(question, language)) - held - frozenset(analyse(_FRAME, language))
 
     def measure(self, claims: Sequence[str]) -> list[dict[int, Measured]]:
         """For each claim, every source's support by its number. The vectors are made in one batch."""
@@ -122,6 +129,7 @@ class Evidence:
                 pairs=len(pairs & best.pairs) / len(pairs) if pairs else coverage,
                 negation=float(negative != best.negative),
                 missing=tuple(one for one in exact if not found_in(one, self._exact[number])),
+                presumes=not self._premises.isdisjoint(terms),
             )
         return found
 
@@ -154,7 +162,7 @@ class Evidence:
             return m
         w = WITH_VECTORS if self._embedder is not None else WITHOUT_VECTORS
         logit = w.bias + w.coverage * m.coverage + w.pairs * m.pairs + w.cosine * m.cosine + w.negation * m.negation
-        support = 1 / (1 + math.exp(-logit))
+        support = (PREMISE if m.presumes else 1.0) / (1 + math.exp(-logit))
         return replace(m, support=min(support, CAP) if m.missing else support)
 
     def _cut(self, source: Source) -> Iterable[Window]:
@@ -174,6 +182,13 @@ class Evidence:
                     any(negative[first : last + 1]),
                 )
 
+
+# Words that frame an answer and that a source need not have: "the steps are", "the main difference is".
+_FRAME = (
+    "answer command configuration configure describe detail difference example feature following function include "
+    "information limitation list main mandatory mean method necessary need option part prerequisite primary "
+    "procedure process purpose reason recommend require section set specific step task thing type use user way work"
+)
 
 # ---------------------------------------------------------------- what must be exact
 
