@@ -51,7 +51,7 @@ docs: $(VENV)/.installed-dev
 	$(BIN)/python -m docs.generate
 
 bench: $(VENV)/.installed-dev
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/run.py --write
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

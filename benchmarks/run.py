@@ -1,4 +1,4 @@
-"""Measure this machine: embedding, starting, searching, generating. Prints Markdown; --write puts it into docs/benchmarks.md.
+"""Measure this machine: ingest, embedding, starting, generating. Prints Markdown; --write puts it into the docs.
 
     python benchmarks/run.py [--write] [--folder DIR] [--only embed,start,generate,ingest]
 

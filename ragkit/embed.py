@@ -68,6 +68,11 @@ class OnnxEmbedder:
             batch_tokens=batch_tokens or manifest["batch_tokens"],
         )
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the model has been read."""
+        return self._encoder.is_open
+
     def spans(self, text: str) -> list[Span]:
         """Character spans of the tokens of `text`, special tokens left out."""
         return self._encoder.tokenizer.spans(text)

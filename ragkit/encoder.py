@@ -86,6 +86,11 @@ class Encoder:
                 self._tokenizer = TextTokenizer(self._directory / TOKENIZER, self._max_tokens, pairs=self._pairs)
             return self._tokenizer
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the session stands."""
+        return self._session is not None
+
     def run(self, inputs: Sequence[Input], progress: Progress | None = None, what: str = "embed") -> Rows:
         """float32 array with one row for each input, in their order; equal inputs are computed once."""
         import numpy as np

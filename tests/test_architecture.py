@@ -21,7 +21,7 @@ ROWS = [
     {"index"},
     {"loaders", "chunking", "embed", "store", "models"},
     {"encoder", "sbert", "units", "prompting", "filters", "scan"},
-    {"config", "text"},
+    {"config", "text", "stopwatch"},
     {"domain"},
     {"errors"},
 ]
