@@ -48,11 +48,11 @@ _HITS_PER_DOCUMENT = 5
 
 
 def prepare_corpus(engine: Engine, dataset: Dataset) -> str:
-    """Ingest a BEIR set, unless this engine's store holds it already as these settings would cut and embed it.
+    """Ingest a BEIR set, unless this engine's store holds it already, cut and embedded as it would be now.
 
-    Returns the corpus's name, which changes with the dataset's content and with those settings.
+    Returns the corpus's name, which changes with the dataset's content, the settings and the embedder.
     """
-    built_by = (dataset.fingerprint, engine.settings.chunk, engine.settings.embed, engine.settings.lexical)
+    built_by = (dataset.fingerprint, engine.settings.chunk, engine.settings.lexical, engine.embedder.fingerprint)
     name = re.sub(r"[^a-z0-9]+", "-", f"eval-{dataset.name}-{text_hash(repr(built_by))[:8]}".lower())
     if not any(status.corpus.name == name and status.snapshot for status in engine.corpora()):
         engine.ingest_documents(dataset.documents(), corpus=name)
