@@ -129,7 +129,7 @@ class RerankSettings:
 class ContextSettings:
     """What the generator is shown."""
 
-    budget_tokens: int = setting(1200, "Tokens of sources in the prompt, counted by the generator's tokenizer.")
+    budget_tokens: int = setting(900, "Tokens of sources in the prompt, counted by the generator's tokenizer.")
     candidates: int = setting(12, "Hits that sources are made of, before merging and the budget.")
     max_sources: int = setting(5, "Numbered sources in the prompt.")
     merge_gap_chars: int = setting(400, "Chunks of one document this close together become one source.")
@@ -166,6 +166,9 @@ class VerifySettings:
     min_support: float = setting(0.5, "A claim with less support than this is unsupported.")
     unsupported: Literal["mark", "drop", "keep"] = setting("drop", "What happens to an unsupported claim.")
     min_relevance: float = setting(0.35, "Below this relevance of the best passage, the question is declined.")
+    quote_relevance: float = setting(
+        0.8, "From this relevance on, a draft without support is replaced by quoted sentences, not by declining."
+    )
 
 
 @dataclass(frozen=True, slots=True)

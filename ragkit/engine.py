@@ -14,7 +14,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ragkit import config
-from ragkit.domain import Answer, Document, Excerpt, Hit, LineIndex, Message, Mode, SearchResult
+from ragkit.domain import (
+    Answer,
+    Context,
+    Document,
+    Draft,
+    Excerpt,
+    Hit,
+    LineIndex,
+    Message,
+    Mode,
+    SearchResult,
+)
 from ragkit.errors import UsageError
 from ragkit.stopwatch import Stopwatch
 
@@ -378,13 +389,9 @@ class Engine:
         """From hits to a checked answer; declines before generating when nothing relevant was found."""
         from ragkit import generate, prompting
         from ragkit.context import assemble
-        from ragkit.verify import abstain, relevance, verify
+        from ragkit.verify import abstain, is_refusal, relevance
 
         language = self.settings.lexical.language
-        model = generator.name if generator is not None else EXTRACTIVE
-        judged = relevance(question, found.hits, language=language)
-        if judged.value < self.settings.verify.min_relevance:
-            return abstain(question, _why_declined(judged.missing), model=model)
         with clock("assemble"):
             context = assemble(
                 found.hits,
@@ -394,12 +401,37 @@ class Engine:
                 text_of=self.store.document_text,
                 lines_of=lambda document_id: self.store.document(document_id).lines,
             )
+        judged = relevance(question, found.hits, language=language)
+        if judged.value < self.settings.verify.min_relevance:
+            model = generator.name if generator is not None else EXTRACTIVE
+            return abstain(question, _why_declined(judged.missing), context=context, model=model)
+        if generator is None:
+            return self._extracted(question, context, clock)
         with clock("generate"):
-            if generator is None:
-                draft = generate.extract(question, context, embedder=self.embedder, language=language)
-            else:
-                messages = prompting.answer_messages(self.prompts, question, context)
-                draft = generate.write(generator, messages, generate.options(self.settings.generate), on_text)
+            messages = prompting.answer_messages(self.prompts, question, context)
+            draft = generate.write(generator, messages, generate.options(self.settings.generate), on_text)
+        answer = self._verified(question, draft, context, clock)
+        unproved = answer.status == "abstained" and not is_refusal(draft.text)
+        if unproved and judged.value >= self.settings.verify.quote_relevance:
+            answer = self._extracted(question, context, clock)
+            notice = (
+                f"nothing that {generator.name} wrote was borne out by the sources; these are their own sentences"
+            )
+            return dataclasses.replace(answer, notices=(notice, *answer.notices))
+        return answer
+
+    def _extracted(self, question: str, context: Context, clock: Stopwatch) -> Answer:
+        """The best sentences of the sources as the answer, checked like any other."""
+        from ragkit import generate
+
+        with clock("extract"):
+            language = self.settings.lexical.language
+            draft = generate.extract(question, context, embedder=self.embedder, language=language)
+        return self._verified(question, draft, context, clock)
+
+    def _verified(self, question: str, draft: Draft, context: Context, clock: Stopwatch) -> Answer:
+        from ragkit.verify import verify
+
         with clock("verify"):
             return verify(
                 question,
@@ -407,7 +439,7 @@ class Engine:
                 context,
                 settings=self.settings.verify,
                 embedder=self.embedder,
-                language=language,
+                language=self.settings.lexical.language,
             )
 
     def _budget(self, question: str, generator: Generator | None) -> int:

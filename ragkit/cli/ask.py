@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ragkit.cli.common import Command, State, color_wanted, emit, format_option, pass_state
+from ragkit.cli.common import Command, State, color_wanted, emit, format_option, pass_state, terminal_width
 from ragkit.errors import ABSTAINED, ANSWERED, UNSUPPORTED
 
 if TYPE_CHECKING:
@@ -143,4 +143,4 @@ def _print_answer(state: State, answer: Answer, format_: str, show_context: bool
     elif format_ == "md":
         click.echo(render.answer_markdown(answer))
     else:
-        click.echo(render.answer_text(answer, color=color_wanted()))
+        click.echo(render.answer_text(answer, color=color_wanted(), width=terminal_width()))

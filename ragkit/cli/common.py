@@ -188,6 +188,13 @@ def color_wanted(stream: IO[Any] | None = None) -> bool:
     return not os.environ.get("NO_COLOR") and (stream or sys.stdout).isatty()
 
 
+def terminal_width() -> int:
+    """Columns to wrap to when stdout is a terminal; 0, which wraps nothing, when it is not."""
+    import shutil
+
+    return min(shutil.get_terminal_size().columns, 100) if sys.stdout.isatty() else 0
+
+
 def human_bytes(count: float) -> str:
     """A size for people.
 

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ragkit.cli.common import Command, State, color_wanted, emit, emit_lines, format_option, pass_state
+from ragkit.cli.common import (
+    Command,
+    State,
+    color_wanted,
+    emit,
+    emit_lines,
+    format_option,
+    pass_state,
+    terminal_width,
+)
 
 if TYPE_CHECKING:
     from ragkit.domain import Mode
@@ -55,7 +64,7 @@ def search(
     elif format_ == "md":
         click.echo(render.search_markdown(result))
     elif result.hits:
-        click.echo(render.search_text(result, color=color_wanted(), explain=explain))
+        click.echo(render.search_text(result, color=color_wanted(), explain=explain, width=terminal_width()))
     else:
         state.say("no passage matches")
 
