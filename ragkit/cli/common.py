@@ -244,9 +244,12 @@ class _Bars:
             return
         self._said = now
         rate = done / max(now - self._began, 1e-9)
-        left = f", {max(0.0, (total - done) / rate):.0f} s left" if total and rate else ""
-        of = f" of {total}" if total else ""
-        click.echo(f"{what}: {done}{of} ({rate:.0f}/s{left})", err=True)
+        bytes_ = total >= 1_000_000
+        of = f" of {human_bytes(total) if bytes_ else total}" if total else ""
+        parts = [f"{human_bytes(rate) if bytes_ else f'{rate:.0f}'}/s"] if rate >= 1 else []
+        parts += [f"{(total - done) / rate:.0f} s left"] if rate and total > done else []
+        shown = f" ({', '.join(parts)})" if parts else ""
+        click.echo(f"{what}: {human_bytes(done) if bytes_ else done}{of}{shown}", err=True)
 
     def close(self) -> None:
         if self._bar is not None:
