@@ -202,7 +202,7 @@ def _build_gguf(
     """
     from ragkit.models import gguf
 
-    shipped = files.directory / next(path for path in files.files if path.endswith(".gguf"))
+    shipped = _gguf_file(files)
     facts = gguf.facts(shipped)
     notify = progress or (lambda *_: None)
     kinds = [kind for kind in gguf.FILE_TYPES if kind != facts.quantisation]
@@ -244,6 +244,17 @@ def _build_gguf(
 
 
 MODEL_GGUF = "model.gguf"
+
+
+def _gguf_file(files: ModelFiles) -> Path:
+    """The model's GGUF file, known by its first bytes. Raises ModelUnsuitable when it has none."""
+    for path in files.files:
+        with (files.directory / path).open("rb") as file:
+            if file.read(4) == b"GGUF":
+                return files.directory / path
+    raise ModelUnsuitable(
+        f"{files.spec.name} holds no GGUF file, which a generator needs", "`ragkit models list --role generator`"
+    )
 
 
 def _provenance(files: ModelFiles, role: str, prefer: Prefer, threads: int) -> dict[str, Any]:
