@@ -152,6 +152,31 @@ class Engine:
         self._notices.extend(prepared.notices)
         return prepared.path
 
+    def _embedder_is_ready(self) -> bool:
+        """Whether the embedder can be opened without fetching or preparing anything."""
+        if "embedder" in self.__dict__ or self._given["embedder"] is not None:
+            return True
+        from ragkit.models.prepare import prepared
+
+        settings = self.settings
+        return (
+            prepared(
+                settings.embed.model,
+                "embedder",
+                settings.models_directory,
+                prefer=settings.models.prefer,
+                engine=settings.embed.engine,
+            )
+            is not None
+        )
+
+    def _embedder_for(self, snapshot: Snapshot) -> Embedder:
+        """The embedder, prepared now; but not one that could not search this snapshot anyway."""
+        from ragkit.models import catalogue
+
+        snapshot.require_model(catalogue.get(self.settings.embed.model).name)
+        return self.embedder
+
     def _snapshot(self, corpus: str) -> Snapshot:
         """The current snapshot of a corpus; the same object until another is published."""
         from ragkit.index.snapshot import open_snapshot
@@ -267,10 +292,11 @@ class Engine:
         clock = Stopwatch()
         with clock("open"):
             needs_vectors = settings.mode != "lexical"
-            embedder = self.embedder if needs_vectors else None
+            embedder = self.embedder if needs_vectors and self._embedder_is_ready() else None
             with _opening(embedder):
                 snapshot = self._snapshot(corpus)
-            if embedder is not None:
+            if needs_vectors:
+                embedder = embedder or self._embedder_for(snapshot)
                 snapshot.require_embedder(embedder)
             reranker = self.reranker if rerank is not False else None
             allowed = self.store.allowed(snapshot.record, filters)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import subprocess
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -21,10 +23,8 @@ def dev_data() -> Path:
     return path
 
 
-@pytest.fixture
-def docs(tmp_path: Path) -> Path:
+def write_docs(folder: Path) -> Path:
     """A small folder of documentation with two topics."""
-    folder = tmp_path / "docs"
     (folder / "guide").mkdir(parents=True)
     (folder / "backup.md").write_text(
         "---\ntitle: Backups\n---\n\n# Backups\n\nBackups run every night at 02:00.\n\n## Restore\n\n"
@@ -40,6 +40,21 @@ def docs(tmp_path: Path) -> Path:
     return folder
 
 
+def environment(store: Path) -> dict[str, str]:
+    """Variables for subprocesses: no RAGKIT_* but the home of the models, and this store."""
+    environ = {key: value for key, value in os.environ.items() if not key.startswith("RAGKIT_")}
+    environ["RAGKIT_STORE_DIRECTORY"] = str(store)
+    environ["RAGKIT_HOME"] = str(config.home())
+    environ["NO_COLOR"] = "1"
+    return environ
+
+
+@pytest.fixture
+def docs(tmp_path: Path) -> Path:
+    """A small folder of documentation, to be changed by the test."""
+    return write_docs(tmp_path / "docs")
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """Defaults, with the store in a temporary folder."""
@@ -47,13 +62,37 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def plain_environment(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """Environment for subprocesses: no RAGKIT_* variable but a temporary home and store."""
-    environ = {key: value for key, value in os.environ.items() if not key.startswith("RAGKIT_")}
-    environ["RAGKIT_STORE_DIRECTORY"] = str(tmp_path / "store")
-    environ["RAGKIT_HOME"] = str(config.home())
-    environ["NO_COLOR"] = "1"
-    yield environ
+def plain_environment(tmp_path: Path) -> dict[str, str]:
+    """Environment for subprocesses, with a store of the test's own."""
+    return environment(tmp_path / "store")
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """A folder of documentation and the environment of subprocesses whose store holds it as corpus `docs`."""
+
+    docs: Path
+    environ: dict[str, str]
+
+
+def ingest(base: Path) -> Ingested:
+    """Write the small folder of documentation below `base`, and ingest it as a person would."""
+    docs, environ = write_docs(base / "docs"), environment(base / "store")
+    command = [sys.executable, "-m", "ragkit", "ingest", str(docs), "-q"]
+    subprocess.run(command, env=environ, check=True, capture_output=True)
+    return Ingested(docs, environ)
+
+
+@pytest.fixture(scope="session")
+def ingested(models: None, tmp_path_factory: pytest.TempPathFactory) -> Ingested:
+    """Ingested once for all tests that only read."""
+    return ingest(tmp_path_factory.mktemp("ingested"))
+
+
+@pytest.fixture
+def own_ingested(models: None, tmp_path: Path) -> Ingested:
+    """Ingested for this test alone, to be damaged or changed."""
+    return ingest(tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import Ingested
+
 pytestmark = pytest.mark.slow
 
 Environment = dict[str, str]
@@ -33,14 +35,6 @@ def ragkit(
     )
 
 
-@pytest.fixture
-def ingested(docs: Path, plain_environment: Environment, models: None) -> Environment:
-    """An environment whose store holds the corpus `docs`."""
-    run = ragkit("ingest", str(docs), "-q", environ=plain_environment)
-    assert run.returncode == 0, run.stderr
-    return plain_environment
-
-
 def test_help_lists_every_command_and_the_exit_codes(plain_environment: Environment) -> None:
     run = ragkit("--help", environ=plain_environment)
     assert run.returncode == 0
@@ -58,48 +52,50 @@ def test_help_lists_every_command_and_the_exit_codes(plain_environment: Environm
         assert word in run.stdout
 
 
-def test_search_finds_the_passage_and_names_its_lines(ingested: Environment, docs: Path) -> None:
-    run = ragkit("search", "restore a backup", "--format", "json", environ=ingested)
+def test_search_finds_the_passage_and_names_its_lines(ingested: Ingested) -> None:
+    run = ragkit("search", "restore a backup", "--format", "json", environ=ingested.environ)
     assert run.returncode == 0, run.stderr
     hit = json.loads(run.stdout)["hits"][0]
     assert hit["path"] == "backup.md"
-    lines = (docs / "backup.md").read_text().splitlines()[hit["start_line"] - 1 : hit["end_line"]]
+    lines = (ingested.docs / "backup.md").read_text().splitlines()[hit["start_line"] - 1 : hit["end_line"]]
     assert hit["text"] == "\n".join(lines)
 
 
-def test_answer_cites_lines_that_hold_the_quote(ingested: Environment, docs: Path) -> None:
-    run = ragkit("ask", "How long are backups kept?", "--no-llm", "--format", "json", environ=ingested)
+def test_answer_cites_lines_that_hold_the_quote(ingested: Ingested) -> None:
+    run = ragkit("ask", "How long are backups kept?", "--no-llm", "--format", "json", environ=ingested.environ)
     assert run.returncode == 0, run.stderr
     answer = json.loads(run.stdout)
     assert answer["status"] == "answered"
     assert "30 days" in answer["answer"]
     source = answer["sources"][0]
-    lines = (docs / source["path"]).read_text().splitlines()[source["start_line"] - 1 : source["end_line"]]
+    lines = (ingested.docs / source["path"]).read_text().splitlines()[source["start_line"] - 1 : source["end_line"]]
     assert source["quote"] in "\n".join(lines)
 
 
-def test_question_outside_the_corpus_is_declined_with_exit_code_3(ingested: Environment) -> None:
-    run = ragkit("ask", "Who won the chess world championship in 1972?", "--no-llm", environ=ingested)
+def test_question_outside_the_corpus_is_declined_with_exit_code_3(ingested: Ingested) -> None:
+    run = ragkit("ask", "Who won the chess world championship in 1972?", "--no-llm", environ=ingested.environ)
     assert run.returncode == 3
     assert "Not in the documentation" in run.stdout
 
 
-def test_stdout_is_data_and_stderr_is_talk(ingested: Environment, docs: Path) -> None:
-    run = ragkit("ingest", str(docs), "--format", "json", environ=ingested)
+def test_stdout_is_data_and_stderr_is_talk(ingested: Ingested) -> None:
+    run = ragkit("ingest", str(ingested.docs), "--format", "json", environ=ingested.environ)
     assert json.loads(run.stdout)["published"] is False
-    run = ragkit("search", "backup", "--format", "jsonl", environ=ingested)
+    run = ragkit("search", "backup", "--format", "jsonl", environ=ingested.environ)
     assert all(json.loads(line)["path"] for line in run.stdout.splitlines())
 
 
-def test_no_hit_is_still_valid_json(ingested: Environment) -> None:
-    run = ragkit("search", "zzzz", "--mode", "lexical", "--format", "json", environ=ingested)
+def test_no_hit_is_still_valid_json(ingested: Ingested) -> None:
+    run = ragkit("search", "zzzz", "--mode", "lexical", "--format", "json", environ=ingested.environ)
     assert run.returncode == 0
     assert json.loads(run.stdout)["hits"] == []
 
 
-def test_show_prints_the_lines_that_sed_prints(ingested: Environment, docs: Path) -> None:
-    run = ragkit("show", "guide/ports.md:L3-L7", environ=ingested)
-    sed = subprocess.run(["sed", "-n", "3,7p", docs / "guide/ports.md"], capture_output=True, text=True, check=True)
+def test_show_prints_the_lines_that_sed_prints(ingested: Ingested) -> None:
+    run = ragkit("show", "guide/ports.md:L3-L7", environ=ingested.environ)
+    sed = subprocess.run(
+        ["sed", "-n", "3,7p", ingested.docs / "guide/ports.md"], capture_output=True, text=True, check=True
+    )
     assert run.stdout == sed.stdout
 
 
@@ -120,16 +116,16 @@ def test_show_prints_the_lines_that_sed_prints(ingested: Environment, docs: Path
         (["ask", "why " * 6000, "-m", "smollm2-135m-instruct"], 2, "too long"),
     ],
 )
-def test_bad_input_gets_one_clear_line(ingested: Environment, arguments: list[str], code: int, expected: str) -> None:
-    run = ragkit(*arguments, environ=ingested)
+def test_bad_input_gets_one_clear_line(ingested: Ingested, arguments: list[str], code: int, expected: str) -> None:
+    run = ragkit(*arguments, environ=ingested.environ)
     assert expected in run.stderr
     assert (run.returncode, run.stdout) == (code, "")
     assert "Traceback" not in run.stderr
     assert len(run.stderr.strip().splitlines()) <= 4
 
 
-def test_traceback_comes_with_debug_alone(ingested: Environment) -> None:
-    assert "Traceback" in ragkit("search", "x", "--corpus", "dosc", "--debug", environ=ingested).stderr
+def test_traceback_comes_with_debug_alone(ingested: Ingested) -> None:
+    assert "Traceback" in ragkit("search", "x", "--corpus", "dosc", "--debug", environ=ingested.environ).stderr
 
 
 def test_empty_folder_says_what_to_do(tmp_path: Path, plain_environment: Environment, models: None) -> None:
@@ -147,10 +143,11 @@ def test_strict_ingest_fails_when_a_file_failed(docs: Path, plain_environment: E
     assert [row["path"] for row in failed] == ["broken.pdf"]
 
 
-def test_index_of_another_embedder_is_refused_with_the_command(ingested: Environment) -> None:
-    run = ragkit("search", "backup", "-s", "embed.model=all-mpnet-base-v2", "--offline", environ=ingested)
+def test_index_of_another_embedder_is_refused_with_the_command(ingested: Ingested) -> None:
+    run = ragkit("search", "backup", "-s", "embed.model=all-mpnet-base-v2", "--offline", environ=ingested.environ)
     assert run.returncode == 1
-    assert "all-mpnet-base-v2" in run.stderr
+    assert "was ingested with embedder all-MiniLM-L6-v2" in run.stderr
+    assert "ragkit ingest --corpus docs" in run.stderr
 
 
 def vectors(database: Path) -> int:
@@ -160,14 +157,15 @@ def vectors(database: Path) -> int:
         return count
 
 
-def test_interrupted_ingest_keeps_the_last_snapshot_and_goes_on(
-    ingested: Environment, docs: Path, tmp_path: Path
-) -> None:
+def test_interrupted_ingest_keeps_the_last_snapshot_and_goes_on(own_ingested: Ingested, tmp_path: Path) -> None:
     for number in range(240):
         text = f"# Page {number}\n\n" + f"Fact {number} is about topic {number}. " * 24
-        (docs / f"page{number}.md").write_text(text)
+        (own_ingested.docs / f"page{number}.md").write_text(text)
     process = subprocess.Popen(
-        [sys.executable, "-m", "ragkit", "ingest", str(docs)], env=ingested, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "ragkit", "ingest", str(own_ingested.docs)],
+        env=own_ingested.environ,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     database = tmp_path / "store" / "ragkit.db"
     before = vectors(database)
@@ -176,24 +174,24 @@ def test_interrupted_ingest_keeps_the_last_snapshot_and_goes_on(
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr
-    assert ragkit("search", "restore a backup", environ=ingested).returncode == 0
-    run = ragkit("ingest", str(docs), "--format", "json", environ=ingested)
+    assert ragkit("search", "restore a backup", environ=own_ingested.environ).returncode == 0
+    run = ragkit("ingest", str(own_ingested.docs), "--format", "json", environ=own_ingested.environ)
     report = json.loads(run.stdout)
     assert run.returncode == 0
     assert report["published"]
     assert report["embedded"] < report["chunks"]
 
 
-def test_doctor_is_content_with_a_sound_store(ingested: Environment) -> None:
-    run = ragkit("doctor", "--format", "json", "-s", "generate.model=smollm2-135m-instruct", environ=ingested)
+def test_doctor_is_content_with_a_sound_store(ingested: Ingested) -> None:
+    run = ragkit("doctor", "--format", "json", "-s", "generate.model=smollm2-135m-instruct", environ=ingested.environ)
     assert run.returncode == 0, run.stdout
     assert json.loads(run.stdout)["ok"]
 
 
-def test_doctor_names_the_repairing_command(ingested: Environment, tmp_path: Path) -> None:
+def test_doctor_names_the_repairing_command(own_ingested: Ingested, tmp_path: Path) -> None:
     index = next((tmp_path / "store").rglob("dense.faiss"))
     index.write_bytes(index.read_bytes()[:-100])
-    run = ragkit("doctor", "-s", "generate.model=smollm2-135m-instruct", environ=ingested)
+    run = ragkit("doctor", "-s", "generate.model=smollm2-135m-instruct", environ=own_ingested.environ)
     assert run.returncode == 1
     assert "ragkit ingest" in run.stdout
 
@@ -207,14 +205,16 @@ def test_config_says_where_a_value_came_from(plain_environment: Environment) -> 
     assert rows["retrieve.mode"]["origin"] == "default"
 
 
-def test_chat_keeps_going_until_an_empty_line(ingested: Environment) -> None:
-    run = ragkit("chat", "--no-llm", environ=ingested, stdin="How long are backups kept?\nWhich port is used?\n\n")
+def test_chat_keeps_going_until_an_empty_line(ingested: Ingested) -> None:
+    run = ragkit(
+        "chat", "--no-llm", environ=ingested.environ, stdin="How long are backups kept?\nWhich port is used?\n\n"
+    )
     assert run.returncode == 0
     assert "30 days" in run.stdout
     assert "8443" in run.stdout
 
 
-def test_broken_pipe_is_not_an_error(ingested: Environment) -> None:
+def test_broken_pipe_is_not_an_error(ingested: Ingested) -> None:
     command = f"{sys.executable} -m ragkit search backup | head -n 0"
-    run = subprocess.run(["bash", "-c", command], env=ingested, capture_output=True, text=True, check=False)
+    run = subprocess.run(["bash", "-c", command], env=ingested.environ, capture_output=True, text=True, check=False)
     assert run.stderr == ""

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import Ingested
+
 pytestmark = pytest.mark.slow
 
 # Runs one command in this interpreter and reports, as the last line of stderr, every connection that was
@@ -38,12 +40,6 @@ def watched(*arguments: str, environ: dict[str, str]) -> dict[str, object]:
     return report
 
 
-@pytest.fixture
-def ingested(docs: Path, plain_environment: dict[str, str], models: None) -> dict[str, str]:
-    assert watched("ingest", str(docs), "-q", environ=plain_environment)["code"] == 0
-    return plain_environment
-
-
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -59,8 +55,8 @@ def ingested(docs: Path, plain_environment: dict[str, str], models: None) -> dic
     ],
     ids=lambda arguments: " ".join(arguments),
 )
-def test_command_opens_no_connection_and_imports_no_torch(ingested: dict[str, str], arguments: list[str]) -> None:
-    report = watched(*arguments, environ=ingested)
+def test_command_opens_no_connection_and_imports_no_torch(ingested: Ingested, arguments: list[str]) -> None:
+    report = watched(*arguments, environ=ingested.environ)
     assert report["tried"] == []
     assert report["heavy"] == []
 

@@ -109,14 +109,21 @@ class Snapshot:
                 self._lexical = lexical.open_lexical(self.record.directory / LEXICAL_FOLDER, self.manifest.lexical)
             return self._lexical
 
+    def require_model(self, name: str) -> None:
+        """Raise SnapshotError unless the vectors are of the model of that name; `require_embedder` is stricter."""
+        if self.manifest.embedder.rpartition("-")[0] != name:
+            raise self._made_with_another(name)
+
     def require_embedder(self, embedder: Embedder) -> None:
         """Raise SnapshotError unless the vectors are this embedder's."""
         if embedder.fingerprint != self.manifest.embedder:
-            raise SnapshotError(
-                f"corpus {self.corpus} was ingested with embedder {self.manifest.embedder}, settings ask for "
-                f"{embedder.fingerprint}",
-                f"run `ragkit ingest --corpus {self.corpus}`, or choose the former with --set embed.model=NAME",
-            )
+            raise self._made_with_another(embedder.fingerprint)
+
+    def _made_with_another(self, wanted: str) -> SnapshotError:
+        return SnapshotError(
+            f"corpus {self.corpus} was ingested with embedder {self.manifest.embedder}, settings ask for {wanted}",
+            f"run `ragkit ingest --corpus {self.corpus}`, or choose the former with --set embed.model=NAME",
+        )
 
     def close(self) -> None:
         """Let go of the indexes and of the lease."""
