@@ -51,7 +51,7 @@ class OnnxEmbedder:
     """An embedder whose whole pipeline, pooling and normalisation included, is one ONNX graph.
 
     Int8 models scale each batch's activations together, so a text's vector moves a little with the texts
-    embedded beside it: its cosine with itself stays above .99, and a text embedded alone never moves.
+    embedded beside it: its cosine with itself stays above .98, and a text embedded alone never moves.
     """
 
     def __init__(self, directory: Path, threads: int, batch_tokens: int = 0) -> None:

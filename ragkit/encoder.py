@@ -191,8 +191,6 @@ def open_session(path: Path, *, optimise: bool = False, save_to: Path | None = N
     options.log_severity_level = 3
     levels = onnxruntime.GraphOptimizationLevel
     options.graph_optimization_level = levels.ORT_ENABLE_EXTENDED if optimise else levels.ORT_DISABLE_ALL
-    # Denormals in attention probabilities cost a hundred times a normal number and change nothing.
-    options.add_session_config_entry("session.set_denormal_as_zero", "1")
     if save_to is not None:
         options.optimized_model_filepath = str(save_to)
     try:

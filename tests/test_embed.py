@@ -233,7 +233,7 @@ def test_default_embedder_points_where_sentence_transformers_does(minilm: OnnxEm
 def test_company_hardly_moves_a_quantised_vector(minilm: OnnxEmbedder) -> None:
     texts = sample.passages(minilm, 12, 120)
     alone = np.concatenate([minilm.embed([text]) for text in texts])
-    assert (alone * minilm.embed(texts)).sum(axis=1).min() > 0.99
+    assert (alone * minilm.embed(texts)).sum(axis=1).min() > 0.98
 
 
 @pytest.mark.slow

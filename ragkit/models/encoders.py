@@ -121,6 +121,10 @@ def prepare_onnx(
     }
 
 
+AS_FAST = 0.9
+"""Candidates within this share of the fastest count as equally fast: timings vary, and parity decides."""
+
+
 def choose(candidates: Sequence[Candidate], prefer: Literal["speed", "fidelity"]) -> Candidate:
     """The fastest that passes parity, or the one that agrees best (the faster of equals).
 
@@ -131,7 +135,8 @@ def choose(candidates: Sequence[Candidate], prefer: Literal["speed", "fidelity"]
         best = max(candidates, key=lambda candidate: candidate.agreement)
         raise ModelUnsuitable(f"no export agrees with the original; the nearest is {best.name} ({best.reason})")
     if prefer == "speed":
-        return max(passing, key=lambda candidate: candidate.texts_per_second)
+        fastest = max(candidate.texts_per_second for candidate in passing)
+        passing = [candidate for candidate in passing if candidate.texts_per_second >= AS_FAST * fastest]
     return max(passing, key=lambda candidate: (round(candidate.agreement, 6), candidate.texts_per_second))
 
 
