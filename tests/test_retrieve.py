@@ -120,7 +120,7 @@ def test_score_fusion_of_one_list_is_that_list_normalised(scored, weight) -> Non
 def test_a_better_score_in_one_list_never_lowers_the_fused_one(scored, other, weight, data) -> None:
     key = data.draw(st.sampled_from(sorted(scored)))
     low, high = min(scored.values()), max(scored.values())
-    raised = scored | {key: data.draw(st.floats(scored[key], high))}
+    raised = scored | {key: scored[key] + (high - scored[key]) * data.draw(st.floats(0, 1))}
     if min(raised.values()) > low:  # the worst moved: the scale of the others did, too
         return
     weights = [weight, 1 - weight]
