@@ -213,7 +213,8 @@ def generate(folder: Path) -> Iterator[str]:
     rows: list[list[object]] = []
     with tempfile.TemporaryDirectory() as store, Engine(settings(store)) as engine:
         name = engine.settings.generate.model
-        shipped = resolve.resolve(name, engine.settings.models_directory).file
+        files = resolve.resolve(name, engine.settings.models_directory)
+        shipped = next(files.directory / path for path in files.files if path.endswith(".gguf"))
         prompt = prompt_of(folder)
         for label, generator in (
             ("as shipped", LlamaGenerator(shipped, name, threads=engine.settings.thread_count)),

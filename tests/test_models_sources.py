@@ -303,3 +303,12 @@ def test_path_that_does_not_exist_is_named(tmp_path: Path) -> None:
 def test_check_names_the_command_for_a_model_that_is_not_here(tmp_path: Path) -> None:
     with pytest.raises(ModelNotFound, match="ragkit models pull all-MiniLM-L6-v2"):
         resolve.check("all-MiniLM-L6-v2", tmp_path)
+
+
+def test_models_folder_may_be_moved_to_another_place(pulled: tuple[ModelSpec, Path]) -> None:
+    spec, folder = pulled
+    moved = folder.parent / "moved"
+    folder.rename(moved)
+    found = resolve.resolve(spec, moved, offline=True)
+    assert found.directory.is_relative_to(moved)
+    assert resolve.verify(spec, moved).directory == found.directory

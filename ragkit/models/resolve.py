@@ -310,11 +310,14 @@ def _read_record(folder: Path) -> dict[str, Any] | None:
         record: dict[str, Any] = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return record
+    return {**record, "directory": str(folder / record["directory"])}
 
 
 def _write_record(folder: Path, record: Mapping[str, Any]) -> None:
-    write_whole(folder / RECORD, json.dumps(record, indent=1).encode())
+    """Write a record; files that lie beside it are named so, and the models folder may be moved or copied."""
+    directory = Path(record["directory"])
+    relative = directory.relative_to(folder) if directory.is_relative_to(folder) else directory
+    write_whole(folder / RECORD, json.dumps({**record, "directory": str(relative)}, indent=1).encode())
 
 
 def write_whole(path: Path, data: bytes) -> None:
