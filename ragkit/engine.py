@@ -1,4 +1,4 @@
-"""The only wiring: opens the store, the models and a corpus's snapshot once, and runs the stages in order.
+"""The only wiring: runs the stages in order over what `resources` opened.
 
 Knows which stage follows which and which settings each one gets; knows nothing of how a stage works. One
 engine serves one thread at a time; several may be open on the same store.
@@ -7,9 +7,7 @@ engine serves one thread at a time; several may be open on the same store.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import cached_property
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,13 +25,13 @@ from ragkit.domain import (
     SearchResult,
 )
 from ragkit.errors import UsageError
+from ragkit.resources import Resources, opening
 from ragkit.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from ragkit.config import Settings
     from ragkit.doctor import Check
     from ragkit.domain import Embedder, Generator, IngestReport, LedgerRow, Progress, Reranker
-    from ragkit.index.snapshot import Snapshot
     from ragkit.prompting import Prompts
     from ragkit.store import CorpusStatus, Store
 
@@ -62,9 +60,7 @@ class Engine:
     ) -> None:
         self.settings = settings or config.load(config.find_project_file()).settings
         self.progress = progress
-        self._given = {"embedder": embedder, "generator": generator, "reranker": reranker}
-        self._snapshots: dict[str, Snapshot] = {}
-        self._notices: list[str] = []
+        self._opened = Resources(self.settings, progress, embedder=embedder, generator=generator, reranker=reranker)
 
     def __enter__(self) -> Engine:
         return self
@@ -74,124 +70,32 @@ class Engine:
 
     def close(self) -> None:
         """Close what was opened. The engine can still be used: it opens things again."""
-        for snapshot in self._snapshots.values():
-            snapshot.close()
-        self._snapshots.clear()
-        for name in ("store", "generator", "embedder", "reranker"):
-            close = getattr(self.__dict__.pop(name, None), "close", None)
-            if close and name not in {key for key, given in self._given.items() if given is not None}:
-                close()
+        self._opened.close()
 
-    # ------------------------------------------------------------ what is opened once
-
-    @cached_property
+    @property
     def store(self) -> Store:
         """The database of documents, snapshots and answers."""
-        from ragkit.store import Store
+        return self._opened.store
 
-        return Store(self.settings.store_directory, self.settings.store.database_url)
-
-    @cached_property
+    @property
     def embedder(self) -> Embedder:
         """The embedding model, prepared on first use."""
-        if (given := self._given["embedder"]) is not None:
-            return given  # type: ignore[return-value]
-        from ragkit.embed import open_embedder
+        return self._opened.embedder
 
-        prepared = self._prepared(self.settings.embed.model, "embedder", self.settings.embed.engine)
-        return open_embedder(prepared, self.settings.thread_count, self.settings.embed.batch_tokens)
-
-    @cached_property
+    @property
     def reranker(self) -> Reranker | None:
-        """The cross-encoder, or None when `rerank.model` is none."""
-        if (given := self._given["reranker"]) is not None:
-            return given  # type: ignore[return-value]
-        if self.settings.rerank.model == "none":
-            return None
-        from ragkit.rerank import open_reranker
+        """What reads the question and each passage together, or None when `rerank.model` is none."""
+        return self._opened.reranker
 
-        prepared = self._prepared(self.settings.rerank.model, "reranker", self.settings.rerank.engine)
-        return open_reranker(prepared, self.settings.thread_count)
-
-    @cached_property
+    @property
     def generator(self) -> Generator | None:
         """The language model, or None when `generate.backend` is extractive."""
-        if (given := self._given["generator"]) is not None:
-            return given  # type: ignore[return-value]
-        settings = self.settings.generate
-        if settings.backend == "extractive":
-            return None
-        from ragkit.generate import open_generator
+        return self._opened.generator
 
-        file = self._prepared(settings.model, "generator") if settings.backend == "llama" else None
-        return open_generator(
-            settings, model_file=file, threads=self.settings.thread_count, offline=self.settings.offline
-        )
-
-    @cached_property
+    @property
     def prompts(self) -> Prompts:
         """The prompt files in force."""
-        from ragkit import prompting
-
-        return prompting.load(self.settings.generate.prompts)
-
-    def _prepared(self, name: str, role: str, engine: str = "auto") -> Path:
-        from ragkit.models.prepare import prepare
-
-        prepared = prepare(
-            name,
-            role,
-            self.settings.models_directory,
-            prefer=self.settings.models.prefer,
-            engine=engine,
-            offline=self.settings.offline,
-            hub_timeout_seconds=self.settings.models.hub_timeout_seconds,
-            threads=self.settings.thread_count,
-            progress=self.progress,
-        )
-        self._notices.extend(prepared.notices)
-        return prepared.path
-
-    def _embedder_is_ready(self) -> bool:
-        """Whether the embedder can be opened without fetching or preparing anything."""
-        if "embedder" in self.__dict__ or self._given["embedder"] is not None:
-            return True
-        from ragkit.models.prepare import prepared
-
-        settings = self.settings
-        return (
-            prepared(
-                settings.embed.model,
-                "embedder",
-                settings.models_directory,
-                prefer=settings.models.prefer,
-                engine=settings.embed.engine,
-            )
-            is not None
-        )
-
-    def _embedder_for(self, snapshot: Snapshot) -> Embedder:
-        """The embedder, prepared now; but not one that could not search this snapshot anyway."""
-        from ragkit.models import catalogue
-
-        snapshot.require_model(catalogue.get(self.settings.embed.model).name)
-        return self.embedder
-
-    def _snapshot(self, corpus: str) -> Snapshot:
-        """The current snapshot of a corpus; the same object until another is published."""
-        from ragkit.index.snapshot import open_snapshot
-
-        name = self._corpus_name(corpus)
-        current = self.store.current_snapshot(name)
-        held = self._snapshots.get(name)
-        if held is None or held.name != current.name:
-            if held is not None:
-                held.close()
-            held = self._snapshots[name] = open_snapshot(self.store, name, self.settings)
-        return held
-
-    def _corpus_name(self, corpus: str) -> str:
-        return self.store.corpus(corpus or self.settings.corpus).name
+        return self._opened.prompts
 
     # ------------------------------------------------------------ ingest
 
@@ -233,28 +137,27 @@ class Engine:
 
     def status(self, corpus: str = "") -> CorpusStatus:
         """One corpus at a glance."""
-        return self.store.status(self._corpus_name(corpus))
+        return self.store.status(self._opened.corpus_name(corpus))
 
     def ledger(self, corpus: str = "", outcomes: Sequence[str] = ()) -> list[LedgerRow]:
         """What the latest ingest of a corpus did with each file."""
-        latest = self.store.ingests(self._corpus_name(corpus), 1)
+        latest = self.store.ingests(self._opened.corpus_name(corpus), 1)
         return self.store.ledger(latest[0].id, outcomes) if latest else []
 
     def remove(self, corpus: str) -> None:
         """Delete a corpus: its rows and its index files. The documents themselves are not touched."""
         from ragkit.index.snapshot import remove_corpus
 
-        if (held := self._snapshots.pop(corpus, None)) is not None:
-            held.close()
+        self._opened.forget(corpus)
         remove_corpus(self.store, corpus)
 
     def show(self, path: str, first: int | None = None, last: int | None = None, *, corpus: str = "") -> Excerpt:
         """Lines `first` to `last` of an ingested document (all of it by default), as citations count them."""
-        record = self.store.document_by_path(self._corpus_name(corpus), path)
+        record = self.store.document_by_path(self._opened.corpus_name(corpus), path)
         if record is None:
             raise UsageError(
-                f"{path} is not in corpus {self._corpus_name(corpus)}",
-                f"`ragkit corpus show {self._corpus_name(corpus)}` lists its documents",
+                f"{path} is not in corpus {self._opened.corpus_name(corpus)}",
+                f"`ragkit corpus show {self._opened.corpus_name(corpus)}` lists its documents",
             )
         document = self.store.document(record.id)
         return LineIndex(document).excerpt(document, first, last)
@@ -292,11 +195,11 @@ class Engine:
         clock = Stopwatch()
         with clock("open"):
             needs_vectors = settings.mode != "lexical"
-            embedder = self.embedder if needs_vectors and self._embedder_is_ready() else None
-            with _opening(embedder):
-                snapshot = self._snapshot(corpus)
+            embedder = self.embedder if needs_vectors and self._opened.embedder_is_ready() else None
+            with opening(embedder):
+                snapshot = self._opened.snapshot(corpus)
             if needs_vectors:
-                embedder = embedder or self._embedder_for(snapshot)
+                embedder = embedder or self._opened.embedder_for(snapshot)
                 snapshot.require_embedder(embedder)
             reranker = self.reranker if rerank is not False else None
             allowed = self.store.allowed(snapshot.record, filters)
@@ -350,8 +253,8 @@ class Engine:
 
     def _search_notices(self, query: str, embedder: Embedder | None) -> tuple[str, ...]:
         """What a user should know: how models came here, said once, and a query that is longer than the window."""
-        notices = tuple(self._notices)
-        self._notices.clear()
+        notices = tuple(self._opened.notices)
+        self._opened.notices.clear()
         spans = getattr(embedder, "spans", None)
         if embedder is None or spans is None or len(query) <= embedder.max_tokens:  # a token has a character
             return notices
@@ -398,7 +301,7 @@ class Engine:
             timings={**clock.seconds, "total": sum(clock.seconds.values())},
             notices=(*notices, *found.notices, *answer.notices),
             prompt_hash=self.prompts.hash if generator is not None else "",
-            corpus=self._corpus_name(corpus),
+            corpus=self._opened.corpus_name(corpus),
         )
         self._log(answer)
         return answer
@@ -508,20 +411,6 @@ class Engine:
             timings=answer.timings,
             answer=answer_json(answer),
         )
-
-
-@contextmanager
-def _opening(embedder: Embedder | None) -> Iterator[None]:
-    """Let an embedder read its model on another core while the store opens: a cold search is a quarter quicker."""
-    import threading
-
-    if embedder is None or getattr(embedder, "is_open", True):
-        yield
-        return
-    thread = threading.Thread(target=lambda: embedder.embed(["a"], "query"), name="open-embedder", daemon=True)
-    thread.start()
-    yield
-    thread.join()
 
 
 def _require_text(text: str, what: str) -> None:

@@ -17,6 +17,7 @@ ROWS = [
     {"evaluation"},
     {"ragkit"},
     {"engine"},
+    {"resources"},
     {"ingest", "retrieve", "rerank", "context", "generate", "verify", "render", "testing", "testing_hub", "doctor"},
     {"index"},
     {"loaders", "chunking", "embed", "store", "models"},

@@ -1,0 +1,178 @@
+"""What an engine works with, opened once and when first needed: the store, the models, snapshots, prompts.
+
+Knows which setting names which model and how each thing is opened; knows nothing of what is done with it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ragkit.config import Settings
+    from ragkit.domain import Embedder, Generator, Progress, Reranker
+    from ragkit.index.snapshot import Snapshot
+    from ragkit.prompting import Prompts
+    from ragkit.store import Store
+
+
+class Resources:
+    """Everything that has to be opened and closed. A model that is given is used in place of the one that the
+    settings name, and is left open. `notices` collects what a user should hear of how models came here."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        progress: Progress | None = None,
+        *,
+        embedder: Embedder | None = None,
+        generator: Generator | None = None,
+        reranker: Reranker | None = None,
+    ) -> None:
+        self.settings = settings
+        self.progress = progress
+        self.given = {"embedder": embedder, "generator": generator, "reranker": reranker}
+        self.notices: list[str] = []
+        self._snapshots: dict[str, Snapshot] = {}
+
+    def close(self) -> None:
+        """Close what was opened; it is opened again when it is needed again."""
+        for snapshot in self._snapshots.values():
+            snapshot.close()
+        self._snapshots.clear()
+        for name in ("store", "generator", "embedder", "reranker"):
+            close = getattr(self.__dict__.pop(name, None), "close", None)
+            if close and self.given.get(name) is None:
+                close()
+
+    def forget(self, corpus: str) -> None:
+        """Close the snapshot of a corpus that is about to go."""
+        if (held := self._snapshots.pop(corpus, None)) is not None:
+            held.close()
+
+    @cached_property
+    def store(self) -> Store:
+        """The database of documents, snapshots and answers."""
+        from ragkit.store import Store
+
+        return Store(self.settings.store_directory, self.settings.store.database_url)
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        """The embedding model, prepared on first use."""
+        if (given := self.given["embedder"]) is not None:
+            return given  # type: ignore[return-value]
+        from ragkit.embed import open_embedder
+
+        prepared = self.prepared(self.settings.embed.model, "embedder", self.settings.embed.engine)
+        return open_embedder(prepared, self.settings.thread_count, self.settings.embed.batch_tokens)
+
+    @cached_property
+    def reranker(self) -> Reranker | None:
+        """The cross-encoder, or None when `rerank.model` is none."""
+        if (given := self.given["reranker"]) is not None:
+            return given  # type: ignore[return-value]
+        if self.settings.rerank.model == "none":
+            return None
+        from ragkit.rerank import open_reranker
+
+        prepared = self.prepared(self.settings.rerank.model, "reranker", self.settings.rerank.engine)
+        return open_reranker(prepared, self.settings.thread_count)
+
+    @cached_property
+    def generator(self) -> Generator | None:
+        """The language model, or None when `generate.backend` is extractive."""
+        if (given := self.given["generator"]) is not None:
+            return given  # type: ignore[return-value]
+        settings = self.settings.generate
+        if settings.backend == "extractive":
+            return None
+        from ragkit.generate import open_generator
+
+        file = self.prepared(settings.model, "generator") if settings.backend == "llama" else None
+        return open_generator(
+            settings, model_file=file, threads=self.settings.thread_count, offline=self.settings.offline
+        )
+
+    @cached_property
+    def prompts(self) -> Prompts:
+        """The prompt files in force."""
+        from ragkit import prompting
+
+        return prompting.load(self.settings.generate.prompts)
+
+    def prepared(self, name: str, role: str, engine: str = "auto") -> Path:
+        """Folder or file of a model, fetched and prepared for this machine when it is not there yet."""
+        from ragkit.models.prepare import prepare
+
+        prepared = prepare(
+            name,
+            role,
+            self.settings.models_directory,
+            prefer=self.settings.models.prefer,
+            engine=engine,
+            offline=self.settings.offline,
+            hub_timeout_seconds=self.settings.models.hub_timeout_seconds,
+            threads=self.settings.thread_count,
+            progress=self.progress,
+        )
+        self.notices.extend(prepared.notices)
+        return prepared.path
+
+    def embedder_is_ready(self) -> bool:
+        """Whether the embedder can be opened without fetching or preparing anything."""
+        if "embedder" in self.__dict__ or self.given["embedder"] is not None:
+            return True
+        from ragkit.models import prepare
+
+        settings = self.settings
+        return (
+            prepare.prepared(
+                settings.embed.model,
+                "embedder",
+                settings.models_directory,
+                prefer=settings.models.prefer,
+                engine=settings.embed.engine,
+            )
+            is not None
+        )
+
+    def embedder_for(self, snapshot: Snapshot) -> Embedder:
+        """The embedder, prepared now; but not one that could not search this snapshot anyway."""
+        from ragkit.models import catalogue
+
+        snapshot.require_model(catalogue.get(self.settings.embed.model).name)
+        return self.embedder
+
+    def snapshot(self, corpus: str) -> Snapshot:
+        """The current snapshot of a corpus; the same object until another is published."""
+        from ragkit.index.snapshot import open_snapshot
+
+        name = self.corpus_name(corpus)
+        current = self.store.current_snapshot(name)
+        held = self._snapshots.get(name)
+        if held is None or held.name != current.name:
+            if held is not None:
+                held.close()
+            held = self._snapshots[name] = open_snapshot(self.store, name, self.settings)
+        return held
+
+    def corpus_name(self, corpus: str) -> str:
+        """The corpus that is meant: the named one, the settings' one, or the only one."""
+        return self.store.corpus(corpus or self.settings.corpus).name
+
+
+@contextmanager
+def opening(embedder: Embedder | None) -> Iterator[None]:
+    """Let an embedder read its model on another core while the store opens: a cold search is a quarter quicker."""
+    if embedder is None or getattr(embedder, "is_open", True):
+        yield
+        return
+    thread = threading.Thread(target=lambda: embedder.embed(["a"], "query"), name="open-embedder", daemon=True)
+    thread.start()
+    yield
+    thread.join()
