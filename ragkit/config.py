@@ -113,6 +113,7 @@ class RetrieveSettings:
     rrf_k: int = setting(60, "The constant of reciprocal-rank fusion.")
     candidates: int = setting(100, "Hits asked of each index before fusion.")
     limit: int = setting(10, "Hits returned by a search.")
+    spelling: bool = setting(True, "Correct words that the corpus does not have to the one that is clearly meant.")
 
 
 @dataclass(frozen=True, slots=True)

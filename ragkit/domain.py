@@ -209,6 +209,33 @@ def location(path: str, start: int, end: int, unit: LineUnit = "line") -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Correction:
+    """A word of a query that no chunk holds, as it was written, and the word that was searched for in its place."""
+
+    written: str
+    searched: str
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A query as it was understood: `text` is what was typed, corrected; `words` is what the lexical index is asked.
+
+    The two differ by what `left_out` names: parts of an error message that no document would hold.
+    """
+
+    text: str
+    words: str
+    phrases: tuple[str, ...] = ()
+    """Quoted: every hit holds them, in these words and this order."""
+    identifiers: tuple[str, ...] = ()
+    versions: tuple[str, ...] = ()
+    error: bool = False
+    """Whether it is an error message."""
+    left_out: tuple[str, ...] = ()
+    corrections: tuple[Correction, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Ranked:
     """A ranked list's entry: a chunk id and its score in that list (higher is better)."""
 
@@ -249,6 +276,8 @@ class SearchResult:
     notices: tuple[str, ...] = ()
     reranker: str = ""
     """The cross-encoder that had the last word, or ""."""
+    understood: Query | None = None
+    """How the query was read."""
 
 
 # ---------------------------------------------------------------- answers
@@ -471,6 +500,14 @@ class LexicalIndex(Protocol):
 
     def search(self, terms: Sequence[str], limit: int, allowed: ChunkIds | None = None) -> list[Ranked]:
         """Entries with a score above zero, best first."""
+        ...
+
+    def holders(self, term: str) -> int:
+        """How many chunks hold a term; chunks that were removed may count for a while."""
+        ...
+
+    def holding(self, terms: Sequence[str]) -> ChunkIds:
+        """Ids of the chunks that hold every one of these terms, ascending."""
         ...
 
 

@@ -22,6 +22,7 @@ from ragkit.domain import (
     LineIndex,
     Message,
     Mode,
+    Query,
     SearchResult,
 )
 from ragkit.errors import UsageError
@@ -31,7 +32,8 @@ from ragkit.stopwatch import Stopwatch
 if TYPE_CHECKING:
     from ragkit.config import Settings
     from ragkit.doctor import Check
-    from ragkit.domain import Embedder, Generator, IngestReport, LedgerRow, Progress, Reranker
+    from ragkit.domain import ChunkIds, Embedder, Generator, IngestReport, LedgerRow, Progress, Reranker
+    from ragkit.index.snapshot import Snapshot
     from ragkit.prompting import Prompts
     from ragkit.store import CorpusStatus, Store
 
@@ -183,8 +185,9 @@ class Engine:
         """The passages that answer a query, best first.
 
         `limit` and `mode` default to the settings; `rerank=False` leaves the order to fusion. Filters are
-        `key=value` expressions, all of which must hold.
+        `key=value` expressions, all of which must hold. A "quoted phrase" in the query must be held by every hit.
         """
+        from ragkit.query import notices as query_notices
         from ragkit.retrieve import retrieve
 
         _require_text(query, "query")
@@ -202,10 +205,12 @@ class Engine:
                 embedder = embedder or self._opened.embedder_for(snapshot)
                 snapshot.require_embedder(embedder)
             reranker = self.reranker if rerank is not False else None
-            allowed = self.store.allowed(snapshot.record, filters)
+        with clock("understand"):
+            asked = self._understood(query, snapshot)
+            allowed = self._allowed(snapshot, filters, asked)
         depth = max(limit, self.settings.rerank.depth) if reranker else limit
         found = retrieve(
-            query,
+            asked.text,
             snapshot.dense if needs_vectors else None,
             snapshot.lexical if settings.mode != "dense" else None,
             embedder,
@@ -213,22 +218,49 @@ class Engine:
             language=self.settings.lexical.language,
             limit=depth,
             allowed=allowed,
+            words=asked.words,
         )
         clock.seconds.update(found.timings)
         with clock("fetch"):
             hits = self._hits(found)
         if reranker is not None and hits:
             with clock("rerank"):
-                hits = self._reranked(query, hits, reranker)
+                hits = self._reranked(asked.text, hits, reranker)
         return SearchResult(
             query=query,
             mode=settings.mode,
             hits=hits[:limit],
             snapshot=snapshot.name,
             timings=clock.seconds,
-            notices=self._search_notices(query, embedder),
+            notices=(*query_notices(asked, held=bool(hits)), *self._search_notices(asked.text, embedder)),
             reranker=reranker.name if reranker else "",
+            understood=asked,
         )
+
+    def _understood(self, query: str, snapshot: Snapshot) -> Query:
+        """The query with its phrases and names told apart, and its words spelled as the corpus spells them."""
+        from ragkit.query import correct, parse
+
+        asked, language = parse(query), self.settings.lexical.language
+        if not self.settings.retrieve.spelling or snapshot.manifest.language != language:
+            return asked
+
+        def familiar(word: str) -> bool:
+            """A tokenizer has the common words whole, and the rest in pieces."""
+            spans = getattr(self.embedder, "spans", None) if self._opened.embedder_is_ready() else None
+            return spans is not None and len(spans(word)) == 1
+
+        return correct(asked, snapshot.lexical.holders, snapshot.vocabulary.near, language, familiar)
+
+    def _allowed(self, snapshot: Snapshot, filters: Sequence[str], asked: Query) -> ChunkIds | None:
+        """The chunks that meet the filters and hold the quoted phrases; None when there are neither."""
+        from ragkit.index.phrases import holding
+
+        allowed = self.store.allowed(snapshot.record, filters)
+        if not asked.phrases:
+            return allowed
+        language = self.settings.lexical.language
+        return holding(asked.phrases, snapshot.lexical, self.store.indexed_texts, language, allowed)
 
     def _hits(self, found: Any) -> tuple[Hit, ...]:
         from ragkit.text import analyse
@@ -293,6 +325,7 @@ class Engine:
         budget = self._budget(asked, generator)
         with clock("retrieve"):
             found = self.search(asked, corpus=corpus, filters=filters, limit=self.settings.context.candidates)
+        asked = found.understood.text if found.understood else asked
         answer = self._answer(asked, found, generator, budget, clock, on_text)
         answer = dataclasses.replace(
             answer,

@@ -122,15 +122,18 @@ def retrieve(
     language: str = "english",
     limit: int | None = None,
     allowed: ChunkIds | None = None,
+    words: str | None = None,
 ) -> Retrieved:
     """Search the indexes that `settings.mode` names and fuse what they return; at most `limit` entries.
 
     An index that is None is not asked (nor is `dense` without an embedder), whatever the mode. Only ids in
-    `allowed` come back, when it is given.
+    `allowed` come back, when it is given. The lexical index is asked for `words`, when they are not all of the query.
     """
     limit = settings.limit if limit is None else limit
     depth = max(limit, settings.candidates)
-    terms = text.analyse(query, language)  # a term said twice counts twice, as Okapi BM25 has it
+    terms = text.analyse(
+        query if words is None else words, language
+    )  # a term said twice counts twice, as Okapi BM25 has it
     lists: dict[str, list[Ranked]] = {}
     timings: dict[str, float] = {}
     if dense is not None and embedder is not None and settings.mode != "lexical":

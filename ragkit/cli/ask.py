@@ -23,6 +23,7 @@ def _generation_options(function: Any) -> Any:
             click.option("-m", "--model", metavar="MODEL", help="Generator: a catalogue name, hub:..., path:FILE."),
             click.option("--no-llm", is_flag=True, help="Answer with the best sentences; no language model."),
             click.option("--filter", "filters", multiple=True, metavar="KEY=VALUE", help="As for search."),
+            click.option("--no-spelling", is_flag=True, help="As for search."),
             click.option("--max-tokens", type=click.IntRange(1), help="Longest answer in tokens."),
             click.option("--temperature", type=click.FloatRange(0), help="0 is greedy and reproducible."),
             click.option("--top-k", type=click.IntRange(1), help="Sample among this many tokens."),
@@ -37,6 +38,8 @@ def _generation_options(function: Any) -> Any:
 def _apply(state: State, options: dict[str, Any]) -> None:
     if options.pop("no_llm"):
         state.override("generate.backend", "extractive")
+    if options.pop("no_spelling"):
+        state.override("retrieve.spelling", False)
     for key in ("model", "max_tokens", "temperature", "top_k", "top_p", "seed"):
         state.override(f"generate.{key}", options.pop(key))
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 @click.option("-n", "--limit", type=click.IntRange(1), help="How many hits.  [default: 10]")
 @click.option("--mode", type=click.Choice(["hybrid", "dense", "lexical"]), help="Which indexes answer.")
 @click.option("--no-rerank", is_flag=True, help="Leave the order to fusion.")
+@click.option("--no-spelling", is_flag=True, help="Search for every word as it is written.")
 @click.option("--explain", is_flag=True, help="Show every stage's rank and score, and the time each took.")
 @click.option(
     "--filter", "filters", multiple=True, metavar="KEY=VALUE", help="Only documents that match; repeatable."
@@ -41,16 +42,19 @@ def search(
     limit: int | None,
     mode: Mode | None,
     no_rerank: bool,
+    no_spelling: bool,
     explain: bool,
     filters: tuple[str, ...],
     format_: str,
 ) -> None:
-    """Find the passages that answer QUERY.
+    """Find the passages that answer QUERY. A "quoted phrase" must match.
 
     Filters: path=GLOB, type=FORMAT, title=TEXT, date>=YYYY-MM-DD, or any front-matter key.
     """
     from ragkit import render
 
+    if no_spelling:
+        state.override("retrieve.spelling", False)
     with state.engine() as engine:
         result = engine.search(
             query, corpus=corpus, limit=limit, mode=mode, rerank=False if no_rerank else None, filters=filters

@@ -129,6 +129,18 @@ class RankBm25Index:
         order = np.lexsort((ids, -scores))[:limit]
         return [Ranked(int(ids[at]), float(scores[at])) for at in order]
 
+    def holders(self, term: str) -> int:
+        """How many chunks hold a term."""
+        return len(self.holding([term]))
+
+    def holding(self, terms: Sequence[str]) -> ChunkIds:
+        """Ids of the chunks that hold every one of these terms, ascending."""
+        import numpy as np
+
+        rows = self._bm25.doc_freqs if self._bm25 is not None else [{}] * len(self._ids)
+        found = [id for id, counts in zip(self._ids, rows, strict=True) if all(term in counts for term in terms)]
+        return np.sort(np.asarray(found, dtype=np.int64))
+
 
 def _okapi(table: list[dict[str, int]]) -> Any:
     import math
@@ -233,6 +245,20 @@ class TantivyIndex:
             return settled(lambda n: self._best(narrowed, n), limit, len(chosen))
         members = frozenset(chosen)
         return settled(lambda n: self._filtered(query, n, members), limit, len(chosen))
+
+    def holders(self, term: str) -> int:
+        """How many chunks hold a term, those removed since the index was last built anew included."""
+        return int(self._searcher.doc_freq("terms", term)) if len(term) <= LONGEST_TERM else 0
+
+    def holding(self, terms: Sequence[str]) -> ChunkIds:
+        """Ids of the chunks that hold every one of these terms, ascending."""
+        import numpy as np
+
+        kind, must = self._tantivy.Query, self._tantivy.Occur.Must
+        parts = [(must, kind.term_query(self._schema, "terms", term, "freq")) for term in terms]
+        query = kind.boolean_query(parts) if parts else kind.all_query()
+        found = self._best(query, len(self)) if len(self) else []
+        return np.sort(np.asarray([one.id for one in found], dtype=np.int64))
 
     def _query(self, terms: list[str]) -> Any:
         kind, should = self._tantivy.Query, self._tantivy.Occur.Should

@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from ragkit.errors import CorpusNotFound, RagkitError, SnapshotError
-from ragkit.index import dense, lexical
+from ragkit.index import dense, lexical, vocabulary
 from ragkit.index.lock import writer_lock
+from ragkit.index.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from ragkit.config import DenseSettings, LexicalSettings, Settings
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 """Version of the folder's layout."""
 MANIFEST, DENSE_FILE, LEXICAL_FOLDER = "manifest.json", "dense.faiss", "lexical"
+VOCABULARY_FILE = "vocabulary.tsv"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ class Snapshot:
         self._opening = threading.Lock()
         self._dense: DenseIndex | None = None
         self._lexical: LexicalIndex | None = None
+        self.vocabulary = Vocabulary(record.directory / VOCABULARY_FILE)
         self._lease = _lease(record.directory / MANIFEST)
         try:
             self.manifest = read_manifest(record.directory)
@@ -176,6 +179,7 @@ def build(
     parts = _Parts(writer, record, base)
     facts = parts.write_dense(aside / DENSE_FILE, dense_settings)
     engine = parts.write_lexical(aside / LEXICAL_FOLDER, lexical_settings)
+    parts.write_vocabulary(aside / VOCABULARY_FILE)
     files = {
         path.relative_to(aside).as_posix(): {"size": path.stat().st_size, "sha256": _sha256(path)}
         for path in sorted(aside.rglob("*"))
@@ -267,6 +271,17 @@ class _Parts:
             texts = self._writer.store.chunk_texts(self._record, newest)
             lexical.extend(base.directory / LEXICAL_FOLDER, folder, engine, removed, texts, settings.language)
         return engine
+
+    def write_vocabulary(self, path: Path) -> None:
+        import numpy as np
+
+        store, base, known = self._writer.store, self._base, self._base_manifest
+        if base is None or known is None or VOCABULARY_FILE not in known.files or not len(self._old):
+            vocabulary.build(path, (text for _, text in store.chunk_texts(self._record)))
+            return
+        removed = [int(id) for id in np.setdiff1d(self._old, self._ids, assume_unique=True)]
+        added = (text for _, text in store.chunk_texts(self._record, int(self._old[-1])))
+        vocabulary.extend(base.directory / VOCABULARY_FILE, path, store.indexed_texts(removed).values(), added)
 
     def _blocks(self, after: int = 0) -> Iterator[Any]:
         return self._writer.vectors(self._record.embedder, self._record.id, after)

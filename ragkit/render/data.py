@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ragkit.domain import Answer, Claim, Context, Draft, Hit, IngestReport, Quote, SearchResult, Source
+from ragkit.domain import Answer, Claim, Context, Draft, Hit, IngestReport, Query, Quote, SearchResult, Source
 
 
 def search_json(result: SearchResult, *, explain: bool = False) -> dict[str, Any]:
@@ -18,9 +18,23 @@ def search_json(result: SearchResult, *, explain: bool = False) -> dict[str, Any
         "mode": result.mode,
         "snapshot": result.snapshot,
         "reranker": result.reranker,
+        "understood": _query(result.understood) if result.understood else None,
         "hits": [hit_json(hit, explain=explain) for hit in result.hits],
         "timings": _seconds(result.timings),
         "notices": list(result.notices),
+    }
+
+
+def _query(query: Query) -> dict[str, Any]:
+    """How a query was read."""
+    return {
+        "searched": query.text,
+        "phrases": list(query.phrases),
+        "identifiers": list(query.identifiers),
+        "versions": list(query.versions),
+        "error_message": query.error,
+        "left_out": list(query.left_out),
+        "corrections": [{"written": one.written, "searched": one.searched} for one in query.corrections],
     }
 
 

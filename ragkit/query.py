@@ -1,0 +1,226 @@
+"""What a query asks: quoted phrases, identifiers, versions, pasted error messages and misspelt words.
+
+Pure. Knows the text of a query, and of the corpus what it is told by `holders` and `near`; knows nothing of
+indexes, models or settings.
+
+    "connection refused"     a phrase that every hit must hold, in these words and this order
+    size_tokens, --dry-run   identifiers: matched as they are, never corrected
+    v1.25.3                  a version: likewise
+    a pasted stack trace     an error message: addresses, times, line numbers and paths of the machine that it
+                             came from are left out of the lexical query, for no document holds them
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from ragkit.domain import Correction, Query
+from ragkit.text import analyse, fold
+
+Holders = Callable[[str], int]
+"""How many chunks hold an analysed term."""
+Familiar = Callable[[str], bool]
+"""Whether a word is one that texts in general have, in the corpus or not: no misspelling."""
+Near = Callable[[str, int], Mapping[str, tuple[int, int]]]
+"""The corpus's words within so many edits of a word, each with its edits and the number of chunks that hold it."""
+
+MIN_CORRECTED = 4
+"""Shorter words are too near to too many others."""
+LONG_WORD = 8
+"""From this many letters on two edits are tried where one finds nothing."""
+COMMONER = 5.0
+"""A correction is held by this many times the chunks of the next best one, or none is made."""
+
+# A quotation stands alone: what is quoted inside print("x") or key="x" is code.
+_QUOTED = re.compile(r"(?<!\S)(?:\"([^\"\n]+)\"|“([^“”\n]+)”|„([^„“”\n]+)[“”]|«([^«»\n]+)»)(?=[\s.,;:?!)]|$)")
+_EDGES = ".,;:?!()[]{}<>\"'`“”„«»"
+_VERSION = re.compile(r"[vV]?\d+(?:\.\d+)+(?:[-.+]?[0-9A-Za-z]+)*")
+# Something that no sentence holds: a joint of two characters, a flag, a hump, or letters and digits mixed.
+_IDENTIFIER = re.compile(
+    r"--?[^\W\d_][\w-]*(?:=\S*)?|@[\w./-]+|\w+(?:::|->|\.(?=\w)|/|_|\\|@)[\w./\\:@-]*\w|_+\w+|\w+\(\)|"
+    r"[^\W\d_]*[^\W\d_A-Z][A-Z]\w*|[A-Z]{2,}[a-z]\w*|(?=\w*\d)(?=\w*[^\W\d_])\w{2,}"
+)
+_PLAIN = re.compile(r"(?<![\w./:@#+\\'’=-])[^\W\d_]{4,}(?![\w/@#+\\=]|[.:'’-]\w)")
+
+_ERROR = re.compile(
+    r"Traceback \(most recent call last\)|\b[A-Za-z_][\w.]*(?:Error|Exception|Warning|Panic)\b\s*:|"
+    r"^\s*(?:[\w./-]+:\s+)?(?:error|fatal|panic|warning|npm ERR!|E\d{4})\b\s*[:\[!]|\bERROR\b|\bFATAL\b|"
+    r"^\s*at [\w.$<>]+\(.*\)\s*$|\bsegmentation fault\b|\bcore dumped\b|\bexit(?:ed with)? (?:code|status) \d+",
+    re.MULTILINE,
+)
+# Folders whose names say where the message came up, not what it is about. /etc/app.conf is what it is about.
+_LOCAL = r"home|Users|root|tmp|private|var/folders|usr/lib|usr/local/lib|opt/conda|proc|workspace|runner|builds?"
+_NOISE = re.compile(
+    r"^[ \t]*File \"[^\"\n]*\", line \d+(?:, in \S+)?|"  # a frame of Python
+    r"^[ \t]*at [\w.$<>/]+ ?\([^)\n]*\)|"  # of Java and JavaScript
+    r"^goroutine \d+ \[[^\]\n]*\]:|"
+    r"\b\d{4}[-/]\d\d[-/]\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)?(?:Z|[+-]\d\d:?\d\d\b)?|"
+    r"\b(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) {1,2}\d{1,2} \d\d:\d\d:\d\d|"
+    r"\b\d\d:\d\d:\d\d(?:[.,]\d+)?\b|\[ *\d+\.\d{3,}\]|"
+    r"\b0x[0-9a-fA-F]{4,}\b|\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b|"
+    r"\b(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{12,}\b|"
+    rf"(?<![\w.])(?:[A-Za-z]:\\(?:Users|Windows|Temp)\\|~/|/(?:{_LOCAL})/)[^\s:\"',;)\]]*|"
+    r"[^\s:\"',;(\[]*/(?:site-packages|dist-packages|node_modules|\.venv)/[^\s:\"',;)\]]*|"
+    r"(?<=\.\w\w):\d+(?::\d+)?|(?<=\.\w):\d+(?::\d+)?|(?<=\.\w\w\w):\d+(?::\d+)?|"
+    r"\bline \d+(?:, col(?:umn)? \d+)?|\b[Pp](?:ID|id)[ =:]*\d+|\[\d+\](?=[ :])|\bthread[- ]\d+\b",
+    re.MULTILINE,
+)
+
+
+def parse(text: str) -> Query:
+    """Read a query.
+
+    >>> query = parse('restore "point in time" with --dry-run on v1.25')
+    >>> query.phrases, query.identifiers, query.versions, query.error
+    (('point in time',), ('--dry-run',), ('v1.25',), False)
+    """
+    error = _ERROR.search(text) is not None
+    left_out: tuple[str, ...] = ()
+    words = text
+    if error:
+        left_out = tuple(dict.fromkeys(" ".join(match.group().split()) for match in _NOISE.finditer(text)))
+        words = _NOISE.sub(" ", text)
+        if not any(character.isalpha() for character in words):  # nothing but noise: better that than nothing
+            left_out, words = (), text
+    versions, identifiers = [], []
+    for word in (piece.strip(_EDGES) for piece in words.split()):
+        if _VERSION.fullmatch(word):
+            versions.append(word)
+        elif _IDENTIFIER.fullmatch(word):
+            identifiers.append(word)
+    return Query(
+        text=text,
+        words=words,
+        phrases=() if error else tuple(dict.fromkeys(_phrases(text))),
+        identifiers=tuple(dict.fromkeys(identifiers)),
+        versions=tuple(dict.fromkeys(versions)),
+        error=error,
+        left_out=left_out,
+    )
+
+
+def _phrases(text: str) -> Iterator[str]:
+    for match in _QUOTED.finditer(text):
+        phrase = " ".join(next(part for part in match.groups() if part).split())
+        if any(character.isalnum() for character in phrase):
+            yield phrase
+
+
+# ---------------------------------------------------------------- phrases
+
+
+def holds(text: str, phrases: Iterable[str]) -> bool:
+    """Whether a text holds every phrase as whole words, compared folded and with runs of blanks as one.
+
+    >>> holds("Connection\\n  refused: port 8080", ["connection refused"]), holds("port 8080", ["port 80"])
+    (True, False)
+    """
+    spread = " ".join(fold(text).split())
+    return all(_held(" ".join(fold(phrase).split()), spread) for phrase in phrases)
+
+
+def _held(phrase: str, text: str) -> bool:
+    at = text.find(phrase)
+    while at >= 0:
+        end = at + len(phrase)
+        if not (_joined(text, at) or _joined(text, end)):
+            return True
+        at = text.find(phrase, at + 1)
+    return False
+
+
+def _joined(text: str, at: int) -> bool:
+    """Whether a word of letters and digits goes on across `at`; scripts without blanks have no such words."""
+    around = text[max(0, at - 1) : at + 1]
+    return at > 0 and len(around) == 2 and all((c.isalnum() or c == "_") and ord(c) < 0x0E00 for c in around)
+
+
+def phrase_terms(phrase: str, language: str) -> list[str]:
+    """Analysed terms that every text holding the phrase has: those of its plain words.
+
+    >>> phrase_terms("the nightly backups of v1.2", "english")
+    ['night', 'backup']
+    """
+    words = (word.strip(_EDGES) for word in phrase.casefold().split())
+    plain = [word for word in words if len(word) > 1 and word.isalpha()]
+    return list(dict.fromkeys(term for word in plain for term in analyse(word, language)))
+
+
+# ---------------------------------------------------------------- spelling
+
+
+def correct(query: Query, holders: Holders, near: Near, language: str, familiar: Familiar | None = None) -> Query:
+    """The query with words that the corpus does not have replaced by the one that is meant.
+
+    A word is corrected only if no chunk holds its term, it is plain (no name in capitals, no identifier, no part of
+    a phrase or of an error message) and not `familiar`, and one term of the corpus within one edit, or two from
+    `LONG_WORD` letters on, is clearly commoner than any other. `familiar` and `near` are asked only about words that
+    the corpus lacks.
+    """
+    if query.error:
+        return query
+    quoted = [match.span() for match in _QUOTED.finditer(query.text)]
+    shouted = query.text.isupper()
+    found: dict[str, str] = {}
+    for match in _PLAIN.finditer(query.text):
+        word = match.group()
+        if word in found or any(start <= match.start() < end for start, end in quoted):
+            continue
+        if not (word.islower() or word[1:].islower() or shouted):
+            continue
+        terms = analyse(word.casefold(), language)
+        if len(terms) != 1 or holders(terms[0]) or (familiar and familiar(word.casefold())):
+            continue
+        if meant := _meant(word.casefold(), near, language):
+            found[word] = _cased(meant, word)
+    if not found:
+        return query
+
+    def replaced(match: re.Match[str]) -> str:
+        inside = any(start <= match.start() < end for start, end in quoted)
+        return match.group() if inside else found.get(match.group(), match.group())
+
+    text = _PLAIN.sub(replaced, query.text)
+    corrections = tuple(Correction(written, searched) for written, searched in found.items())
+    return replace(query, text=text, words=text, corrections=corrections)
+
+
+def _meant(word: str, near: Near, language: str) -> str:
+    """The one word that stands out among those with the fewest edits, or "".
+
+    Two edits are believed only behind the first letter: they would make citation of cocitation.
+    """
+    candidates = near(word, 2 if len(word) >= LONG_WORD else 1)
+    fewest = min((edits for edits, _ in candidates.values()), default=0)
+    terms: dict[tuple[str, ...], int] = {}
+    spelled: dict[tuple[str, ...], tuple[int, str]] = {}
+    for other, (edits, chunks) in sorted(candidates.items()):
+        if edits > fewest or (edits > 1 and other[0] != word[0]):
+            continue
+        term = tuple(analyse(other, language)) or (other,)  # a stop word stands for itself
+        terms[term] = terms.get(term, 0) + chunks
+        spelled[term] = max(spelled.get(term, (0, "")), (chunks, other))
+    ranked = sorted(terms.items(), key=lambda item: -item[1])
+    if not ranked or (len(ranked) > 1 and ranked[0][1] < COMMONER * ranked[1][1]):
+        return ""
+    return spelled[ranked[0][0]][1]
+
+
+def _cased(word: str, like: str) -> str:
+    if like.isupper():
+        return word.upper()
+    return word.capitalize() if like[0].isupper() else word
+
+
+# ---------------------------------------------------------------- what there is to say
+
+
+def notices(query: Query, *, held: bool = True) -> tuple[str, ...]:
+    """What a user should know about how the query was read; `held` tells whether any hit holds its phrases."""
+    said = [f'searched for "{one.searched}", not "{one.written}"' for one in query.corrections]
+    if query.phrases and not held:
+        quoted = " and ".join(f'"{phrase}"' for phrase in query.phrases)
+        said.append(f"no passage holds {quoted}; without the quotation marks, passages that come near are found")
+    return tuple(said)
