@@ -113,6 +113,15 @@ def test_what_the_sources_do_not_say_is_left_out(claim: str) -> None:
     assert answer.reason == "1 of 2 statements is not borne out by the sources: left out"
 
 
+def test_a_number_stands_with_the_item_that_it_is_said_of() -> None:
+    limits = "Limits of a project:\n\n- Uploaded files: 25 MB\n- Build minutes: 400\n- Concurrent runners: 7\n"
+    context = Context((source(1, limits),))
+    assert check("A project has 400 build minutes.", context=context).status == "answered"
+    assert check("A project has 7 concurrent runners and 400 build minutes.", context=context).status == "answered"
+    assert check("A project has 7 build minutes.", context=context).status == "abstained"
+    assert check("Uploaded files may have 400 MB.", context=context).status == "abstained"
+
+
 def test_a_claim_does_not_take_over_what_only_the_question_says() -> None:
     question = "Which port does the penguin interface listen on?"
     assert check("The penguin interface listens on port 8443.", question).status == "abstained"

@@ -2,7 +2,7 @@
 
 Knows sentences, terms and vectors; knows nothing of drafts, answers or settings. A claim is compared with
 every window of one to three neighbouring units of every source; what must be exact (numbers, names,
-options) is checked letter by letter.
+options) is checked letter by letter, and a number of a list or table must stand with what it is said of.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ from itertools import pairwise
 
 from ragkit.domain import Context, Embedder, Quote, Source
 from ragkit.text import analyse, fold
-from ragkit.units import units
+from ragkit.units import Unit, units
 
 WINDOW = 3
 """Neighbouring units that may bear out one claim together."""
 CAP = 0.3
 """Support of a claim with a number, name or option that the source does not have is at most this."""
+NEARER = 0.25
+"""A number is another item's when an item with a number of its own covers this much more of the claim."""
 PREMISE = 0.6
 """Factor on the support of a claim that takes over a word of the question which no source has."""
 LENGTH_COST = 0.02
@@ -56,10 +58,16 @@ class Window:
     source: Source
     start: int
     end: int
-    size: int
     terms: frozenset[str]
     pairs: frozenset[tuple[str, str]]
     negative: bool
+    units: tuple[tuple[Unit, frozenset[str]], ...]
+    """Each unit with its terms."""
+
+    @property
+    def size(self) -> int:
+        """How many units it spans."""
+        return len(self.units)
 
     @property
     def text(self) -> str:
@@ -123,12 +131,14 @@ class Evidence:
                 found[number] = Measured(None)
                 continue
             coverage, best = self._best(wanted, windows, self._heads[number])
+            missing = [one for one in exact if not found_in(one, self._exact[number])]
+            missing += self._strayed([one for one in exact if one not in missing], wanted, best)
             found[number] = Measured(
                 window=best,
                 coverage=coverage,
                 pairs=len(pairs & best.pairs) / len(pairs) if pairs else coverage,
                 negation=float(negative != best.negative),
-                missing=tuple(one for one in exact if not found_in(one, self._exact[number])),
+                missing=tuple(missing),
                 presumes=not self._premises.isdisjoint(terms),
             )
         return found
@@ -144,6 +154,27 @@ class Evidence:
 
         best = max(windows, key=lambda window: (coverage(window) - LENGTH_COST * window.size, -window.start))
         return coverage(best), best
+
+    def _strayed(self, exact: Sequence[str], wanted: Mapping[str, float], window: Window) -> list[str]:
+        """Numbers that the window has in another item of a list, or row, than the one the claim speaks of.
+
+        "- pods: 5 s", "- nodes: 40 s" do not bear out "pods: 40 s", though they have every word of it. In running
+        text sentences lean on each other, and the same rule refuses more that is true than it finds wrong.
+        """
+        numbers = [one for one in exact if is_number(one)]
+        items = [(_plain(unit.text), terms) for unit, terms in window.units if unit.kind in ("item", "row")]
+        if not numbers or len(items) < 2:
+            return []
+        said = {term: weight for term, weight in wanted.items() if not any(map(str.isdigit, term))}
+        total = sum(said.values()) or 1.0
+        covers = [(text, sum(said[term] for term in terms & said.keys()) / total) for text, terms in items]
+        strayed = []
+        for number in numbers:
+            with_it = [cover for text, cover in covers if found_in(number, text)]
+            others = [cover for text, cover in covers if not found_in(number, text) and _has_number(text)]
+            if with_it and others and max(others) > max(with_it) + NEARER:
+                strayed.append(number)
+        return strayed
 
     def _add_cosines(
         self, claims: Sequence[str], measured: Sequence[dict[int, Measured]], embedder: Embedder
@@ -176,10 +207,10 @@ class Evidence:
                     source,
                     parts[first].start,
                     parts[last].end,
-                    last - first + 1,
                     frozenset(together),
                     frozenset(pairwise(together)),
                     any(negative[first : last + 1]),
+                    tuple((parts[at], frozenset(terms[at])) for at in range(first, last + 1)),
                 )
 
 
@@ -229,10 +260,19 @@ def exact_terms(claim: str) -> list[str]:
     return [word for word in dict.fromkeys(cleaned) if word and any(map(str.isalnum, word))]
 
 
+def _has_number(text: str) -> bool:
+    return bool(_NUMBER.search(_NAME.sub(" ", text)))
+
+
+def is_number(exact: str) -> bool:
+    """Whether an exact term is a number or a version."""
+    return bool(re.match(r"v?\d", exact))
+
+
 def found_in(exact: str, plain: str) -> bool:
     """Whether a source, as `_plain` gives it, spells an exact term; a number may be spelt out."""
     wanted = _plain(exact)
-    if wanted[:1].isdigit() or re.match(r"v\d", wanted):
+    if is_number(wanted):
         number = wanted.removeprefix("v")
         pattern = rf"(?<![\d.])v?{re.escape(number)}(?!\d|\.\d)"
         return bool(re.search(pattern, plain)) or any(
