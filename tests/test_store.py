@@ -1,4 +1,7 @@
-"""The store over real SQLite files: rows seen through snapshots, filters, migrations, damage and other processes."""
+"""The store over real SQLite files: rows seen through snapshots, filters, migrations, damage and other processes.
+
+What it reads is asked of the file itself and of SQLAlchemy, which stands between it and any other database.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +18,24 @@ from sqlalchemy import create_engine
 
 from ragkit.domain import Chunk, Document, LedgerRow, LineMap
 from ragkit.errors import CorpusEmpty, CorpusNotFound, FilterError, StoreError, UsageError
-from ragkit.store import CorpusWriter, NewDocument, Root, SeenFile, SnapshotRecord, Store
+from ragkit.store import (
+    SCHEMA_VERSION,
+    CorpusWriter,
+    NewDocument,
+    Root,
+    SeenFile,
+    SnapshotRecord,
+    Store,
+    remove_corpus,
+)
 from ragkit.store.database import migrate
-from ragkit.store.schema import SCHEMA_VERSION, metadata
+from ragkit.store.schema import metadata
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store(tmp_path / "store") as opened:
+@pytest.fixture(params=["by file", "by URL"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    url = f"sqlite:///{tmp_path / 'store' / 'ragkit.db'}" if request.param == "by URL" else ""
+    with Store(tmp_path / "store", url) as opened:
         yield opened
 
 
@@ -164,7 +177,7 @@ def test_known_texts_need_no_vector_even_in_another_corpus(store: Store) -> None
     writer.put(writer.begin_snapshot(), [new("b.md", "same\nfresh")])
     assert len(writer.missing_vectors("e")) == 1
     assert len(writer.missing_vectors("another-embedder")) == 2
-    store.remove_corpus("docs")
+    remove_corpus(store, "docs")
     assert len(writer.missing_vectors("e")) == 1
     assert [corpus.name for corpus in store.corpora()] == ["copy"]
 
@@ -351,6 +364,20 @@ def test_opening_a_current_database_does_not_import_alembic(tmp_path: Path) -> N
         assert run.stdout == "False\n"
 
 
+def test_processes_that_only_read_may_share_a_file_with_one_that_writes(tmp_path: Path) -> None:
+    with Store(tmp_path) as store, Store(tmp_path) as reader:
+        writer = CorpusWriter(store, "docs")
+        first = publish(writer, new("a.md", "old"), new("b.md", "stays"))
+        assert texts(reader, first) == ["old", "stays"]
+        stream = reader.chunk_texts(first)
+        assert next(stream) == (1, "Context\nold")
+        second = publish(writer, new("a.md", "new"))
+        assert list(stream) == [(2, "Context\nstays")]
+        assert reader.current_snapshot("docs") == second
+        with store.database.writing():
+            assert texts(reader, second) == ["stays", "new"]
+
+
 def test_file_that_is_no_database_is_reported(tmp_path: Path) -> None:
     (tmp_path / "ragkit.db").write_text("not a database at all" * 100)
     with pytest.raises(StoreError, match="is damaged"):
@@ -412,4 +439,4 @@ def test_another_database_system_serves_as_well(tmp_path: Path) -> None:
         name = f"docs {os.getpid()}"
         record = publish(CorpusWriter(store, name), new("a.md", "one\ntwo"))
         assert texts(store, record) == ["one", "two"]
-        store.remove_corpus(name)
+        remove_corpus(store, name)

@@ -430,9 +430,11 @@ def _unread(directory: Path) -> Iterator[bool]:
 
 def remove_corpus(store: Store, corpus: str) -> None:
     """Delete a corpus: its rows and its index files. Raises CorpusLocked while it is being ingested."""
+    from ragkit.store import remove_corpus as remove_rows
+
     if not corpus:
         raise CorpusNotFound("no corpus named", "`ragkit corpus list` shows every corpus")
     record = store.corpus(corpus)
     with writer_lock(store.directory, record.name):
-        store.remove_corpus(record.name)
+        remove_rows(store, record.name)
         shutil.rmtree(store.corpus_directory(record), ignore_errors=True)

@@ -2,7 +2,8 @@
 
 This package is the only place that knows SQLAlchemy. `Store` reads, and logs answers; `CorpusWriter` is
 what ingest writes with. Knows rows and snapshots; knows nothing of files, models or index files, save
-in which folder they belong. SQLAlchemy takes a fifth of a second to import, so names load when first used.
+in which folder they belong. SQLAlchemy takes a fifth of a second to import, so it makes the tables and writes
+them, and reads databases other than SQLite; names load when first used.
 """
 
 from __future__ import annotations
@@ -21,13 +22,17 @@ if TYPE_CHECKING:
         SnapshotRecord,
         StoredAnswer,
     )
-    from ragkit.store.writing import CorpusWriter, NewDocument, SeenFile
+    from ragkit.store.writing import CorpusWriter, NewDocument, SeenFile, remove_corpus
+
+SCHEMA_VERSION = "0002"
+"""The newest revision in ragkit/migrations/versions."""
 
 _HOMES = {
     "Store": "reading",
     "CorpusWriter": "writing",
     "NewDocument": "writing",
     "SeenFile": "writing",
+    "remove_corpus": "writing",
     "CorpusRecord": "records",
     "CorpusStatus": "records",
     "DocumentRecord": "records",
@@ -38,6 +43,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "SCHEMA_VERSION",
     "CorpusRecord",
     "CorpusStatus",
     "CorpusWriter",
@@ -49,6 +55,7 @@ __all__ = [
     "SnapshotRecord",
     "Store",
     "StoredAnswer",
+    "remove_corpus",
 ]
 
 

@@ -1,37 +1,46 @@
-"""Opens the database, brings its tables up to date, and hands out transactions.
+"""Opens a database of any system with SQLAlchemy, brings its tables up to date, and hands out transactions.
 
-Knows URLs, dialects, pragmas and migrations, and turns the database's errors into StoreError; knows nothing
-of what the rows mean. Every difference between database systems is in this file.
+Knows URLs, dialects and migrations, and turns the database's errors into StoreError; knows nothing of what the
+rows mean. Every difference between database systems is in this file and in sqlite.py.
 """
 
 from __future__ import annotations
 
-import json
-import sqlite3
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, Insert, Table, create_engine, event, exc, insert, select
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    Insert,
+    RowMapping,
+    Table,
+    create_engine,
+    event,
+    exc,
+    insert,
+    select,
+    text,
+)
 from sqlalchemy.engine import make_url
 
 from ragkit.errors import MissingExtra, StoreError
-from ragkit.store.schema import SCHEMA_VERSION, metadata, version
-
-BUSY_SECONDS = 15.0
-"""How long a write waits for another process's write."""
+from ragkit.store import SCHEMA_VERSION, sqlite
+from ragkit.store.schema import metadata, version
 
 
 class Database:
     """A connection pool with read and write transactions. Safe to share between threads."""
 
-    def __init__(self, url: str | URL) -> None:
+    def __init__(self, where: str | Path) -> None:
+        """`where` is a URL, or the path of a SQLite file."""
         try:
-            self._url = make_url(url)
+            self._url = URL.create("sqlite", database=str(where)) if isinstance(where, Path) else make_url(where)
         except exc.ArgumentError as error:
-            raise StoreError(f"database URL {url} cannot be read", "correct store.database_url") from error
+            raise StoreError(f"database URL {where} cannot be read", "correct store.database_url") from error
         try:
             self._engine = _engine(self._url)
             self._prepare()
@@ -40,7 +49,7 @@ class Database:
                 f"the driver {error.name} of database {self.shown} is not installed", "install it"
             ) from error
         except exc.SQLAlchemyError as error:
-            raise translated(error, self.shown) from error
+            raise _translated(error, self.shown) from error
 
     @property
     def shown(self) -> str:
@@ -57,7 +66,7 @@ class Database:
             with self._engine.connect() as connection, connection.begin():
                 yield connection
         except exc.SQLAlchemyError as error:
-            raise translated(error, self.shown) from error
+            raise _translated(error, self.shown) from error
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -66,7 +75,23 @@ class Database:
             with self._engine.connect().execution_options(ragkit_writes=True) as connection, connection.begin():
                 yield connection
         except exc.SQLAlchemyError as error:
-            raise translated(error, self.shown) from error
+            raise _translated(error, self.shown) from error
+
+    def rows(self, sql: str, values: Mapping[str, Any] | None = None) -> list[RowMapping]:
+        """Every row that a query in plain SQL finds."""
+        with self.reading() as connection:
+            return list(connection.execute(text(sql), values).mappings())
+
+    def stream(self, sql: str, values: Mapping[str, Any] | None = None) -> Iterator[RowMapping]:
+        """The rows that a query in plain SQL finds, some at a time, as they were when it began."""
+        with self.reading() as connection:
+            yield from connection.execution_options(yield_per=2000).execute(text(sql), values).mappings()
+
+    def add(self, table: str, row: Mapping[str, Any]) -> int:
+        """Add one row in a transaction of its own; returns its id."""
+        with self.writing() as connection:
+            key = connection.execute(insert(metadata.tables[table]).values(row)).inserted_primary_key
+        return int(key[0]) if key else 0
 
     def insert_new(self, table: Table) -> Insert:
         """An INSERT that passes over rows whose key is there already."""
@@ -136,59 +161,22 @@ def migrate(connection: Connection, target: str = "head") -> None:
     command.upgrade(settings, target)
 
 
-def translated(error: exc.SQLAlchemyError, shown: str) -> StoreError:
-    """The StoreError that says in one line what the database complained about."""
-    text = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-    lowered = text.lower()
-    if "full" in lowered or "no space" in lowered:
-        return StoreError(f"no space left for database {shown}", "free some space and run the command again")
-    if "locked" in lowered:
-        return StoreError(
-            f"database {shown} stayed locked by another process for {BUSY_SECONDS:.0f} s", "try again when it is done"
-        )
-    if "readonly" in lowered or "permission" in lowered or "unable to open" in lowered:
-        return StoreError(
-            f"database {shown} cannot be written: {text}", "check the folder's permissions, or set store.directory"
-        )
-    if "not a database" in lowered or "malformed" in lowered:
-        return StoreError(f"database {shown} is damaged: {text}", "move it away and run `ragkit ingest` again")
-    return StoreError(f"database {shown} failed: {text}", "run `ragkit doctor`")
+def _translated(error: exc.SQLAlchemyError, shown: str) -> StoreError:
+    return sqlite.translated(str(getattr(error, "orig", None) or error), shown)
 
 
 def _engine(url: URL) -> Engine:
-    options: dict[str, Any] = {"json_serializer": _dumps}
+    options: dict[str, Any] = {"json_serializer": sqlite.dumps}
     if url.get_backend_name() != "sqlite":
         return create_engine(url, pool_pre_ping=True, **options)
-    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS}, **options)
+    engine = create_engine(url, connect_args={"timeout": sqlite.BUSY_SECONDS}, **options)
     event.listen(engine, "connect", _tune_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
-def _dumps(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
-
-
 def _tune_sqlite(connection: Any, _record: Any) -> None:
-    # The driver would begin transactions late, and only for writes; _begin_sqlite does it instead.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    _write_ahead(cursor)
-    for pragma in ("synchronous=NORMAL", "foreign_keys=ON", "cache_size=-32768"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _write_ahead(cursor: Any) -> None:
-    """Turn the write-ahead log on; two processes that make the same database at once take turns."""
-    for _ in range(50):
-        try:
-            cursor.execute("PRAGMA journal_mode=WAL")
-            return
-        except sqlite3.OperationalError as error:  # this pragma does not wait for a lock by itself
-            if "locked" not in str(error):
-                raise
-            time.sleep(0.1)
+    sqlite.tune(connection)  # _begin_sqlite begins the transactions
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -2,24 +2,27 @@
 
 Knows corpora, snapshots, documents and passages as rows; knows nothing of index files or models. Reads
 never wait for an ingest, and each sees one consistent view.
+
+Queries are plain SQL that every database system understands: a SQLite file answers them through the standard
+library, the other systems through SQLAlchemy. Columns stand behind their table's name, where a reserved word
+needs no quotes (end, lines).
 """
 
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from sqlalchemy import URL, Row, Select, and_, bindparam, delete, func, insert, select
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from ragkit.domain import JSON, Chunk, Document, LedgerRow, LineMap, Passage
 from ragkit.errors import CorpusEmpty, CorpusNotFound, StoreError
 from ragkit.filters import Filter, matches, parse
-from ragkit.store import schema as t
-from ragkit.store.database import Database
+from ragkit.store import SCHEMA_VERSION
 from ragkit.store.records import (
     CorpusRecord,
     CorpusStatus,
@@ -30,33 +33,30 @@ from ragkit.store.records import (
     StoredAnswer,
     snapshot_name,
 )
+from ragkit.store.sqlite import SqliteFile
 
 if TYPE_CHECKING:
     from ragkit.domain import ChunkIds
+    from ragkit.store.database import Database
 
 DATABASE_FILE = "ragkit.db"
 BATCH = 900
 """Ids in one IN list: below the smallest limit on variables of any SQLite."""
 
-_PASSAGE = (
-    t.chunks.c.id,
-    t.chunks.c.document_id,
-    t.chunks.c.ordinal,
-    t.chunks.c.start,
-    t.chunks.c.end,
-    t.chunks.c.text,
-    t.chunks.c.heading,
-    t.chunks.c.anchor,
-    t.chunks.c.context,
-    t.chunks.c.prefix,
-    t.chunks.c.start_line,
-    t.chunks.c.end_line,
-    t.chunks.c.unit,
-    t.chunks.c.tokens,
-    t.documents.c.path,
-    t.documents.c.title,
-    t.documents.c.metadata,
-)
+Row: TypeAlias = Any
+"""A row's values by the names of its columns: sqlite3.Row, or SQLAlchemy's RowMapping."""
+
+
+class PlainSql(Protocol):
+    """A database as it is read; `:name` in a query stands for a value."""
+
+    def rows(self, sql: str, values: Mapping[str, Any] | None = None) -> Sequence[Row]: ...
+
+    def stream(self, sql: str, values: Mapping[str, Any] | None = None) -> Iterator[Row]: ...
+
+    def add(self, table: str, row: Mapping[str, Any]) -> int: ...
+
+    def close(self) -> None: ...
 
 
 class Store:
@@ -75,14 +75,32 @@ class Store:
                 f"store folder {self.directory} cannot be made: {error.strerror or error}",
                 "name another one with --set store.directory=DIR",
             ) from error
-        self.database = Database(url or URL.create("sqlite", database=str(self.directory / DATABASE_FILE)))
+        self._url = url
+        self._sql = self._open()
         # Per snapshot: what filters look at, read once. Snapshots never change, so this never goes stale.
         self._fields = lru_cache(maxsize=4)(self._read_fields)
         self._chunk_documents = lru_cache(maxsize=4)(self._read_chunk_documents)
 
     def close(self) -> None:
         """Close the database."""
-        self.database.close()
+        self._sql.close()
+        if "database" in self.__dict__:
+            self.database.close()
+
+    @cached_property
+    def database(self) -> Database:
+        """The database with its transactions, as ingest needs it. SQLAlchemy is imported here."""
+        from ragkit.store.database import Database
+
+        return Database(self._url or self.directory / DATABASE_FILE)
+
+    def _open(self) -> PlainSql:
+        if self._url:
+            return self.database
+        file = SqliteFile(self.directory / DATABASE_FILE)
+        if file.version() != SCHEMA_VERSION:
+            _ = self.database  # which makes the tables, or migrates them
+        return file
 
     def __enter__(self) -> Store:
         return self
@@ -94,8 +112,7 @@ class Store:
 
     def corpora(self) -> list[CorpusRecord]:
         """Every corpus, by name."""
-        with self.database.reading() as connection:
-            return [_corpus(row) for row in connection.execute(select(t.corpora).order_by(t.corpora.c.name))]
+        return [_corpus(row) for row in self._sql.rows("SELECT corpora.* FROM corpora ORDER BY corpora.name")]
 
     def corpus(self, name: str = "") -> CorpusRecord:
         """The corpus of that name, or the only one when no name is given; CorpusNotFound otherwise."""
@@ -121,14 +138,8 @@ class Store:
 
     def current_snapshot(self, corpus: str) -> SnapshotRecord:
         """The snapshot that answers for a corpus; CorpusEmpty when none has been published yet."""
-        query = (
-            select(t.snapshots, t.corpora.c.name, t.corpora.c.slug)
-            .join(t.corpora, t.corpora.c.snapshot_id == t.snapshots.c.id)
-            .where(t.corpora.c.name == corpus)
-        )
-        with self.database.reading() as connection:
-            row = connection.execute(query).first()
-        if row is not None:
+        query = f"{_SNAPSHOTS} ON corpora.snapshot_id = snapshots.id WHERE corpora.name = :name"
+        for row in self._sql.rows(query, {"name": corpus}):
             return self._snapshot(row)
         raise CorpusEmpty(
             f"corpus {self.corpus(corpus).name} has no finished ingest", f"run `ragkit ingest --corpus {corpus}`"
@@ -136,14 +147,9 @@ class Store:
 
     def snapshots(self, corpus: str) -> list[SnapshotRecord]:
         """Every published snapshot of a corpus that is still kept, newest first."""
-        query = (
-            select(t.snapshots, t.corpora.c.name, t.corpora.c.slug)
-            .join(t.corpora, t.corpora.c.id == t.snapshots.c.corpus_id)
-            .where(t.corpora.c.name == corpus, t.snapshots.c.state == "published")
-            .order_by(t.snapshots.c.id.desc())
-        )
-        with self.database.reading() as connection:
-            return [self._snapshot(row) for row in connection.execute(query)]
+        query = f"""{_SNAPSHOTS} ON corpora.id = snapshots.corpus_id
+            WHERE corpora.name = :name AND snapshots.state = 'published' ORDER BY snapshots.id DESC"""
+        return [self._snapshot(row) for row in self._sql.rows(query, {"name": corpus})]
 
     def corpus_directory(self, corpus: CorpusRecord) -> Path:
         """The folder of a corpus's snapshots."""
@@ -154,100 +160,60 @@ class Store:
         record = self.corpus(corpus)
         snapshot = self.current_snapshot(record.name) if record.snapshot_id is not None else None
         formats: dict[str, int] = {}
-        with self.database.reading() as connection:
-            if snapshot is not None:
-                query = (
-                    select(t.documents.c.format, func.count())
-                    .where(t.documents.c.corpus_id == record.id, t.visible(t.documents, snapshot.id))
-                    .group_by(t.documents.c.format)
-                    .order_by(func.count().desc(), t.documents.c.format)
-                )
-                formats = {row[0]: row[1] for row in connection.execute(query)}
-            building = select(t.snapshots.c.id).where(
-                t.snapshots.c.corpus_id == record.id, t.snapshots.c.state == "building"
-            )
-            unfinished = connection.execute(building).first() is not None
+        if snapshot is not None:
+            query = f"""SELECT documents.format AS format, COUNT(*) AS files FROM documents
+                WHERE {_seen("documents")} GROUP BY documents.format ORDER BY COUNT(*) DESC, documents.format"""
+            formats = {row["format"]: row["files"] for row in self._sql.rows(query, _view(snapshot))}
+        building = (
+            "SELECT snapshots.id FROM snapshots WHERE snapshots.corpus_id = :corpus AND snapshots.state = 'building'"
+        )
+        unfinished = bool(self._sql.rows(building, {"corpus": record.id}))
         return CorpusStatus(record, snapshot, formats, next(iter(self.ingests(record.name, 1)), None), unfinished)
-
-    def remove_corpus(self, name: str) -> None:
-        """Delete every row of a corpus, and vectors that no other corpus uses. Index files are not touched.
-
-        `ragkit.index.snapshot.remove_corpus` does both, under the writer lock.
-        """
-        record = self.corpus(name)
-        mine = select(t.chunks.c.text_hash).where(t.chunks.c.corpus_id == record.id)
-        others = select(t.chunks.c.text_hash).where(t.chunks.c.corpus_id != record.id)
-        with self.database.writing() as connection:
-            connection.execute(
-                delete(t.vectors).where(t.vectors.c.text_hash.in_(mine), t.vectors.c.text_hash.not_in(others))
-            )
-            for table in (t.chunks, t.documents, t.snapshots, t.ingests):
-                connection.execute(delete(table).where(table.c.corpus_id == record.id))
-            connection.execute(delete(t.corpora).where(t.corpora.c.id == record.id))
 
     # ------------------------------------------------------------ passages and documents
 
     def passages(self, ids: Iterable[int]) -> list[Passage]:
         """The passages with these ids, in this order. Raises StoreError when one is not there."""
         wanted = [int(id) for id in ids]
-        query = select(*_PASSAGE).join(t.documents, t.documents.c.id == t.chunks.c.document_id)
         found: dict[int, Passage] = {}
-        with self.database.reading() as connection:
-            for part in _batched(wanted):
-                rows = connection.execute(
-                    query.where(t.chunks.c.id.in_(bindparam("ids", expanding=True))), {"ids": part}
-                )
-                found.update((row.id, _passage(row)) for row in rows)
+        for marks, values in _batched(wanted):
+            rows = self._sql.rows(f"{_PASSAGES} WHERE chunks.id IN ({marks})", values)
+            found.update((row["id"], _passage(row)) for row in rows)
         if missing := [str(id) for id in wanted if id not in found]:
-            raise StoreError(
-                f"passages {', '.join(missing[:5])} are no longer stored",
-                "open the corpus again: it was ingested anew",
-            )
+            raise _gone(f"passages {', '.join(missing[:5])} are")
         return [found[id] for id in wanted]
 
     def neighbours(self, passage_id: int, before: int = 1, after: int = 1) -> list[Passage]:
         """The passages around one in its document, in order, itself included."""
-        chunk = t.chunks.alias()
-        near = and_(
-            t.chunks.c.document_id == chunk.c.document_id,
-            t.chunks.c.ordinal.between(chunk.c.ordinal - before, chunk.c.ordinal + after),
-        )
-        query = (
-            select(*_PASSAGE)
-            .join(t.documents, t.documents.c.id == t.chunks.c.document_id)
-            .join(chunk, near)
-            .where(chunk.c.id == int(passage_id))
-            .order_by(t.chunks.c.ordinal)
-        )
-        with self.database.reading() as connection:
-            return [_passage(row) for row in connection.execute(query)]
+        query = f"""{_PASSAGES} JOIN chunks AS this ON this.document_id = chunks.document_id
+            WHERE this.id = :id AND chunks.ordinal BETWEEN this.ordinal - :before AND this.ordinal + :after
+            ORDER BY chunks.ordinal"""
+        values = {"id": int(passage_id), "before": before, "after": after}
+        return [_passage(row) for row in self._sql.rows(query, values)]
 
     def document(self, document_id: int) -> Document:
         """A stored document: text, title, metadata and line map, without its sections and blocks."""
-        query = (
-            select(t.documents, t.texts.c.text)
-            .join(t.texts, t.texts.c.document_id == t.documents.c.id)
-            .where(t.documents.c.id == int(document_id))
-        )
-        with self.database.reading() as connection:
-            row = connection.execute(query).first()
-        if row is None:
-            raise StoreError(
-                f"document {document_id} is no longer stored", "open the corpus again: it was ingested anew"
+        query = """SELECT documents.*, texts.text AS text FROM documents
+            JOIN texts ON texts.document_id = documents.id WHERE documents.id = :id"""
+        for row in self._sql.rows(query, {"id": int(document_id)}):
+            lines = _json(row["lines"])
+            return Document(
+                row["path"],
+                row["text"],
+                row["format"],
+                row["title"],
+                _json(row["metadata"]),
+                lines=LineMap(lines["unit"], tuple(lines["numbers"])),
             )
-        lines = LineMap(row.lines["unit"], tuple(row.lines["numbers"]))
-        return Document(row.path, row.text, row.format, row.title, row.metadata, lines=lines)
+        raise _gone(f"document {document_id} is")
 
     def document_text(self, document_id: int) -> str:
         """The whole text of a document; passages' offsets count its characters."""
-        query = select(t.texts.c.text).where(t.texts.c.document_id == int(document_id))
-        with self.database.reading() as connection:
-            text: str | None = connection.execute(query).scalar()
-        if text is None:
-            raise StoreError(
-                f"document {document_id} is no longer stored", "open the corpus again: it was ingested anew"
-            )
-        return text
+        query = "SELECT texts.text AS text FROM texts WHERE texts.document_id = :id"
+        for row in self._sql.rows(query, {"id": int(document_id)}):
+            text: str = row["text"]
+            return text
+        raise _gone(f"document {document_id} is")
 
     def document_by_path(self, corpus: str, path: str) -> DocumentRecord | None:
         """The document at a path of the current snapshot, or None."""
@@ -255,32 +221,25 @@ class Store:
 
     def documents(self, snapshot: SnapshotRecord, path: str | None = None) -> Iterator[DocumentRecord]:
         """The documents that a snapshot sees (or the one at `path`), by path."""
-        query = select(t.documents).where(
-            t.documents.c.corpus_id == snapshot.corpus_id, t.visible(t.documents, snapshot.id)
-        )
+        query = f"SELECT documents.* FROM documents WHERE {_seen('documents')}"
+        values: dict[str, Any] = {**_view(snapshot)}
         if path is not None:
-            query = query.where(t.documents.c.path == path)
-        with self.database.reading() as connection:
-            yield from (document_record(row) for row in connection.execute(query.order_by(t.documents.c.path)))
+            query += " AND documents.path = :path"
+            values["path"] = path
+        yield from (document_record(row) for row in self._sql.rows(f"{query} ORDER BY documents.path", values))
 
     def chunk_texts(self, snapshot: SnapshotRecord, after: int = 0) -> Iterator[tuple[int, str]]:
         """(id, indexed text) of every chunk above id `after` that a snapshot sees, by id."""
-        columns = (t.chunks.c.id, t.chunks.c.context, t.chunks.c.prefix, t.chunks.c.text)
-        with self.database.reading() as connection:
-            query = self._visible_chunks(snapshot, *columns).where(t.chunks.c.id > after)
-            rows = connection.execution_options(yield_per=2000).execute(query)
-            for row in rows:
-                yield row.id, "\n".join(part for part in (row.context, row.prefix, row.text) if part)
+        query = f"{_TEXTS} WHERE {_seen('chunks')} AND chunks.id > :after ORDER BY chunks.id"
+        for row in self._sql.stream(query, {**_view(snapshot), "after": after}):
+            yield row["id"], _indexed(row)
 
     def indexed_texts(self, ids: Sequence[int]) -> dict[int, str]:
         """The text that is embedded and indexed for each of these chunks."""
-        c = t.chunks.c
-        query = select(c.id, c.context, c.prefix, c.text).where(c.id.in_(bindparam("ids", expanding=True)))
         found: dict[int, str] = {}
-        with self.database.reading() as connection:
-            for part in _batched(list(ids)):
-                rows = connection.execute(query, {"ids": part})
-                found.update((r.id, "\n".join(part for part in (r.context, r.prefix, r.text) if part)) for r in rows)
+        for marks, values in _batched(ids):
+            rows = self._sql.rows(f"{_TEXTS} WHERE chunks.id IN ({marks})", values)
+            found.update((row["id"], _indexed(row)) for row in rows)
         return found
 
     def chunk_ids(self, snapshot: SnapshotRecord) -> ChunkIds:
@@ -312,23 +271,18 @@ class Store:
 
     def ingests(self, corpus: str, limit: int = 20) -> list[IngestRecord]:
         """The latest ingests of a corpus, newest first."""
-        query = (
-            select(t.ingests)
-            .join(t.corpora, t.corpora.c.id == t.ingests.c.corpus_id)
-            .where(t.corpora.c.name == corpus)
-            .order_by(t.ingests.c.id.desc())
-            .limit(limit)
-        )
-        with self.database.reading() as connection:
-            return [_ingest(row) for row in connection.execute(query)]
+        query = """SELECT ingests.* FROM ingests JOIN corpora ON corpora.id = ingests.corpus_id
+            WHERE corpora.name = :name ORDER BY ingests.id DESC"""
+        return [_ingest(row) for row in self._sql.rows(query, {"name": corpus})[:limit]]
 
     def ledger(self, ingest: int, outcomes: Sequence[str] = ()) -> list[LedgerRow]:
         """What one ingest did with each file, by path; only these outcomes, when any are named."""
-        query = select(t.ledger).where(t.ledger.c.ingest_id == ingest).order_by(t.ledger.c.path)
-        if outcomes:
-            query = query.where(t.ledger.c.outcome.in_(outcomes))
-        with self.database.reading() as connection:
-            return [LedgerRow(row.path, row.outcome, row.reason, row.chunks) for row in connection.execute(query)]
+        query = "SELECT ledger.* FROM ledger WHERE ledger.ingest_id = :ingest ORDER BY ledger.path"
+        return [
+            LedgerRow(row["path"], row["outcome"], row["reason"], row["chunks"])
+            for row in self._sql.rows(query, {"ingest": ingest})
+            if not outcomes or row["outcome"] in outcomes
+        ]
 
     def log_answer(
         self,
@@ -355,65 +309,87 @@ class Store:
             "timings": dict(timings),
             "answer": dict(answer),
         }
-        with self.database.writing() as connection:
-            key = connection.execute(insert(t.answers).values(row)).inserted_primary_key
-        return int(key[0]) if key else 0
+        return self._sql.add("answers", row)
 
     def answers(self, corpus: str = "", limit: int = 20) -> list[StoredAnswer]:
         """The latest logged answers, newest first."""
-        query = select(t.answers).order_by(t.answers.c.id.desc()).limit(limit)
-        if corpus:
-            query = query.where(t.answers.c.corpus == corpus)
-        with self.database.reading() as connection:
-            rows = connection.execute(query).all()
-        return [
-            StoredAnswer(
-                r.id,
-                r.asked_at,
-                r.corpus,
-                r.snapshot,
-                r.question,
-                r.status,
-                r.model,
-                r.prompt_hash,
-                r.timings,
-                r.answer,
-            )
-            for r in rows
-        ]
+        where = "WHERE answers.corpus = :corpus" if corpus else ""
+        query = f"SELECT answers.* FROM answers {where} ORDER BY answers.id DESC"
+        return [_answer(row) for row in islice(self._sql.stream(query, {"corpus": corpus} if corpus else {}), limit)]
 
     # ------------------------------------------------------------ inside
 
-    def _snapshot(self, row: Row[Any]) -> SnapshotRecord:
-        name = snapshot_name(row.id)
-        directory = self.directory / row.slug / name
+    def _snapshot(self, row: Row) -> SnapshotRecord:
+        name = snapshot_name(row["id"])
         return SnapshotRecord(
-            row.id, row.corpus_id, row.name, name, directory, row.created_at, row.documents, row.chunks, row.embedder
-        )
-
-    def _visible_chunks(self, snapshot: SnapshotRecord, *columns: Any) -> Select[Any]:
-        return (
-            select(*columns)
-            .where(t.chunks.c.corpus_id == snapshot.corpus_id, t.visible(t.chunks, snapshot.id))
-            .order_by(t.chunks.c.id)
+            row["id"],
+            row["corpus_id"],
+            row["name"],
+            name,
+            self.directory / row["slug"] / name,
+            row["created_at"],
+            row["documents"],
+            row["chunks"],
+            row["embedder"],
         )
 
     def _read_fields(self, snapshot: SnapshotRecord) -> list[tuple[int, str, str, str, Mapping[str, JSON]]]:
-        d = t.documents.c
-        query = select(d.id, d.path, d.title, d.format, d.metadata).where(
-            d.corpus_id == snapshot.corpus_id, t.visible(t.documents, snapshot.id)
-        )
-        with self.database.reading() as connection:
-            return [(row.id, row.path, row.title, row.format, row.metadata) for row in connection.execute(query)]
+        query = f"SELECT documents.* FROM documents WHERE {_seen('documents')}"
+        return [
+            (row["id"], row["path"], row["title"], row["format"], _json(row["metadata"]))
+            for row in self._sql.rows(query, _view(snapshot))
+        ]
 
     def _read_chunk_documents(self, snapshot: SnapshotRecord) -> tuple[ChunkIds, ChunkIds]:
         """Chunk ids, ascending, and the document of each."""
         import numpy as np
 
-        with self.database.reading() as connection:
-            rows = connection.execute(self._visible_chunks(snapshot, t.chunks.c.id, t.chunks.c.document_id)).all()
-        pairs = np.asarray([tuple(row) for row in rows], dtype=np.int64).reshape(-1, 2)
+        query = f"""SELECT chunks.id AS id, chunks.document_id AS document_id FROM chunks
+            WHERE {_seen("chunks")} ORDER BY chunks.id"""
+        found = self._sql.rows(query, _view(snapshot))
+        pairs = np.asarray([(row["id"], row["document_id"]) for row in found], dtype=np.int64).reshape(-1, 2)
         return pairs[:, 0].copy(), pairs[:, 1].copy()
+
+
+# ---------------------------------------------------------------- queries and rows
+
+_SNAPSHOTS = "SELECT snapshots.*, corpora.name AS name, corpora.slug AS slug FROM snapshots JOIN corpora"
+_PASSAGES = """SELECT chunks.*, documents.path AS path, documents.title AS title, documents.metadata AS metadata
+    FROM chunks JOIN documents ON documents.id = chunks.document_id"""
+_TEXTS = """SELECT chunks.id AS id, chunks.context AS context, chunks.prefix AS prefix, chunks.text AS text
+    FROM chunks"""
+
+
+def _seen(table: str) -> str:
+    """The rows of `table` that a snapshot sees, given the values of `_view`."""
+    return (
+        f"{table}.corpus_id = :corpus AND {table}.born <= :snapshot "
+        f"AND ({table}.retired IS NULL OR {table}.retired > :snapshot)"
+    )
+
+
+def _view(snapshot: SnapshotRecord) -> dict[str, int]:
+    return {"corpus": snapshot.corpus_id, "snapshot": snapshot.id}
+
+
+def _batched(ids: Sequence[int]) -> Iterator[tuple[str, dict[str, int]]]:
+    """The marks of an IN list and the values that they stand for, BATCH at a time."""
+    for start in range(0, len(ids), BATCH):
+        values = {f"id{at}": id for at, id in enumerate(ids[start : start + BATCH])}
+        yield ", ".join(f":{name}" for name in values), values
+
+
+def _gone(thing: str) -> StoreError:
+    return StoreError(f"{thing} no longer stored", "open the corpus again: it was ingested anew")
+
+
+def _json(value: Any) -> Any:
+    """An object or list, which some drivers decode themselves."""
+    return json.loads(value) if isinstance(value, str) else value
+
+
+def _indexed(row: Row) -> str:
+    return "\n".join(part for part in (row["context"], row["prefix"], row["text"]) if part)
 
 
 def now() -> str:
@@ -421,49 +397,64 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def document_record(row: Row[Any]) -> DocumentRecord:
+def document_record(row: Row) -> DocumentRecord:
     """A row of `documents`."""
     return DocumentRecord(
-        row.id,
-        row.path,
-        row.title,
-        row.format,
-        row.sha256,
-        row.size,
-        row.mtime_ns,
-        Path(row.file),
-        row.recipe,
-        row.born,
-        row.metadata,
+        row["id"],
+        row["path"],
+        row["title"],
+        row["format"],
+        row["sha256"],
+        row["size"],
+        row["mtime_ns"],
+        Path(row["file"]),
+        row["recipe"],
+        row["born"],
+        _json(row["metadata"]),
     )
 
 
-def _batched(ids: list[int]) -> Iterator[list[int]]:
-    return (ids[start : start + BATCH] for start in range(0, len(ids), BATCH))
+def _corpus(row: Row) -> CorpusRecord:
+    roots = tuple(Root(**root) for root in _json(row["roots"]))
+    about = _json(row["about"])
+    return CorpusRecord(row["id"], row["name"], row["slug"], roots, about, row["snapshot_id"], row["created_at"])
 
 
-def _corpus(row: Row[Any]) -> CorpusRecord:
-    roots = tuple(Root(**root) for root in row.roots)
-    return CorpusRecord(row.id, row.name, row.slug, roots, row.about, row.snapshot_id, row.created_at)
+def _ingest(row: Row) -> IngestRecord:
+    name = snapshot_name(row["snapshot_id"]) if row["snapshot_id"] is not None else ""
+    counts = _json(row["counts"])
+    return IngestRecord(row["id"], row["started_at"], row["finished_at"], row["state"], name, counts, row["error"])
 
 
-def _ingest(row: Row[Any]) -> IngestRecord:
-    name = snapshot_name(row.snapshot_id) if row.snapshot_id is not None else ""
-    return IngestRecord(row.id, row.started_at, row.finished_at, row.state, name, row.counts, row.error)
+def _answer(row: Row) -> StoredAnswer:
+    return StoredAnswer(
+        row["id"],
+        row["asked_at"],
+        row["corpus"],
+        row["snapshot"],
+        row["question"],
+        row["status"],
+        row["model"],
+        row["prompt_hash"],
+        _json(row["timings"]),
+        _json(row["answer"]),
+    )
 
 
-def _passage(row: Any) -> Passage:
+def _passage(row: Row) -> Passage:
     chunk = Chunk(
-        row.start,
-        row.end,
-        row.text,
-        tuple(row.heading),
-        row.anchor,
-        row.context,
-        row.prefix,
-        row.start_line,
-        row.end_line,
-        row.unit,
-        row.tokens,
+        row["start"],
+        row["end"],
+        row["text"],
+        tuple(_json(row["heading"])),
+        row["anchor"],
+        row["context"],
+        row["prefix"],
+        row["start_line"],
+        row["end_line"],
+        row["unit"],
+        row["tokens"],
     )
-    return Passage(row.id, row.document_id, row.ordinal, row.path, row.title, chunk, row.metadata)
+    return Passage(
+        row["id"], row["document_id"], row["ordinal"], row["path"], row["title"], chunk, _json(row["metadata"])
+    )

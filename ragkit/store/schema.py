@@ -25,9 +25,6 @@ from sqlalchemy import (
     or_,
 )
 
-SCHEMA_VERSION = "0002"
-"""The newest revision in ragkit/migrations/versions."""
-
 # SQLite only counts up by itself in a column declared INTEGER.
 Id = BigInteger().with_variant(Integer, "sqlite")
 

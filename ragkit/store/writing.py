@@ -148,7 +148,7 @@ class CorpusWriter:
             .order_by(t.documents.c.path)
         )
         with self._database.reading() as connection:
-            return [document_record(row) for row in connection.execute(query)]
+            return [document_record(row) for row in connection.execute(query).mappings()]
 
     def retired_paths(self, snapshot: int) -> set[str]:
         """Paths of documents that the snapshot under construction has retired so far."""
@@ -336,6 +336,23 @@ class CorpusWriter:
         if one.chunks:
             rows = [{**owner, **_chunk_row(ordinal, chunk)} for ordinal, chunk in enumerate(one.chunks)]
             connection.execute(insert(t.chunks), rows)
+
+
+def remove_corpus(store: Store, name: str) -> None:
+    """Delete every row of a corpus, and vectors that no other corpus uses. Index files are not touched.
+
+    `ragkit.index.snapshot.remove_corpus` does both, under the writer lock.
+    """
+    record = store.corpus(name)
+    mine = select(t.chunks.c.text_hash).where(t.chunks.c.corpus_id == record.id)
+    others = select(t.chunks.c.text_hash).where(t.chunks.c.corpus_id != record.id)
+    with store.database.writing() as connection:
+        connection.execute(
+            delete(t.vectors).where(t.vectors.c.text_hash.in_(mine), t.vectors.c.text_hash.not_in(others))
+        )
+        for table in (t.chunks, t.documents, t.snapshots, t.ingests):
+            connection.execute(delete(table).where(table.c.corpus_id == record.id))
+        connection.execute(delete(t.corpora).where(t.corpora.c.id == record.id))
 
 
 def _chunk_row(ordinal: int, chunk: Chunk) -> dict[str, Any]:
