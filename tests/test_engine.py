@@ -75,6 +75,59 @@ def test_filters_and_modes_reach_both_indexes(engine: Engine) -> None:
         assert {hit.passage.path for hit in result.hits} == {"guide/ports.md"}
 
 
+def test_every_hit_holds_a_quoted_phrase(engine: Engine) -> None:
+    for mode in ("hybrid", "dense", "lexical"):
+        result = engine.search('backup of the "web  Interface listens"', mode=mode)  # type: ignore[arg-type]
+        assert [hit.passage.path for hit in result.hits] == ["guide/ports.md"]
+    assert len(engine.search("backup of the web interface listens").hits) > 1
+
+
+def test_a_phrase_that_no_passage_holds_finds_nothing_and_says_so(engine: Engine) -> None:
+    result = engine.search('"backups run every year"')
+    assert result.hits == ()
+    assert 'no passage holds "backups run every year"' in result.notices[0]
+    assert engine.search('"backups run"', filters=["path=guide/*"]).hits == ()
+
+
+class PiecesEmbedder(HashEmbedder):
+    """Cuts words of five letters or more in two, as a subword tokenizer does with those it does not know."""
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        whole = super().spans(text)
+        return [part for a, b in whole for part in ([(a, b)] if b - a < 5 else [(a, a + 4), (a + 4, b)])]
+
+
+def test_a_misspelt_word_is_searched_as_the_corpus_spells_it_and_the_answer_says_so(
+    settings: Settings, docs: Path
+) -> None:
+    extractive = config.replace(settings, {"generate.backend": "extractive"})
+    with Engine(extractive, embedder=PiecesEmbedder()) as engine:
+        engine.ingest([docs], corpus="docs")
+        for mode in ("hybrid", "dense", "lexical"):
+            result = engine.search("restroe a bakcup", mode=mode)  # type: ignore[arg-type]
+            assert result.understood is not None
+            assert (result.query, result.understood.text) == ("restroe a bakcup", "restore a backup")
+            assert result.hits == engine.search("restore a backup", mode=mode).hits  # type: ignore[arg-type]
+        answer = engine.ask("How do I restroe a bakcup?")
+        assert answer.status == "answered"
+        assert 'searched for "restore", not "restroe"' in answer.notices
+    as_written = config.replace(extractive, {"retrieve.spelling": False})
+    with Engine(as_written, embedder=PiecesEmbedder()) as engine:
+        assert engine.search("restroe a bakcup", mode="lexical").hits == ()
+
+
+def test_corrections_follow_the_corpus_as_it_changes(settings: Settings, docs: Path) -> None:
+    with Engine(settings, embedder=PiecesEmbedder()) as engine:
+        engine.ingest([docs], corpus="docs")
+        assert engine.search("quokak").understood.corrections == ()  # type: ignore[union-attr]
+        (docs / "animals.md").write_text("# Animals\n\nA quokka is a small marsupial.\n")
+        engine.ingest([docs], corpus="docs")
+        assert engine.search("quokak").understood.text == "quokka"  # type: ignore[union-attr]
+        (docs / "animals.md").unlink()
+        engine.ingest([docs], corpus="docs")
+        assert engine.search("quokak").understood.corrections == ()  # type: ignore[union-attr]
+
+
 def test_reranker_has_the_last_word_and_is_named(settings: Settings, docs: Path) -> None:
     with Engine(settings, embedder=HashEmbedder(), reranker=OverlapReranker()) as engine:
         engine.ingest([docs], corpus="docs")

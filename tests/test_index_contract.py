@@ -54,6 +54,23 @@ def test_chunks_with_a_query_term_come_back_best_first(tmp_path: Path, engine: l
     assert all(one.score > 0 for one in found)
 
 
+def test_the_chunks_that_hold_all_of_some_terms_are_counted_and_listed(
+    tmp_path: Path, engine: lexical.Engine
+) -> None:
+    index = opened(tmp_path, engine, TEXTS)
+    assert (index.holders("snapshot"), index.holders("nowhere"), index.holders("x" * 500)) == (3, 0, 0)
+    assert index.holding(["snapshot", "whole"]).tolist() == [3]
+    assert index.holding(["snapshot"]).tolist() == [3, 5, 8]
+    assert index.holding([]).tolist() == sorted(TEXTS)
+    assert index.holding(["snapshot", "nowhere"]).tolist() == []
+
+
+def test_an_empty_index_holds_nothing(tmp_path: Path, engine: lexical.Engine) -> None:
+    index = opened(tmp_path, engine, {})
+    assert index.holders("snapshot") == 0
+    assert index.holding([]).tolist() == []
+
+
 def test_identifiers_and_unspaced_scripts_are_found(tmp_path: Path, engine: lexical.Engine) -> None:
     index = opened(tmp_path, engine, TEXTS)
     assert ids(index.search(["max_file_size"], 3)) == [13]

@@ -61,7 +61,23 @@ def test_a_phrase_is_held_word_by_word_whatever_case_accents_and_line_breaks(tex
 
 
 words = st.sampled_from(
-    ["the", "a", "port", "ports", "8443", "restore", "size_tokens", "HTTPServer", "v1.2.3", "--dry-run", "Café", "IT", "中文字", "of", "x"]
+    [
+        "the",
+        "a",
+        "port",
+        "ports",
+        "8443",
+        "restore",
+        "size_tokens",
+        "HTTPServer",
+        "v1.2.3",
+        "--dry-run",
+        "Café",
+        "IT",
+        "中文字",
+        "of",
+        "x",
+    ]
 )
 
 
@@ -97,14 +113,18 @@ def test_a_stack_trace_is_searched_without_its_frames() -> None:
 @pytest.mark.parametrize(
     ("message", "kept", "left_out"),
     [
-        ("2024-03-09T10:11:12.345Z ERROR cannot bind port 8443", "ERROR cannot bind port 8443", "2024-03-09T10:11:12.345Z"),
+        (
+            "2024-03-09T10:11:12.3Z ERROR cannot bind port 8443",
+            "ERROR cannot bind port 8443",
+            "2024-03-09T10:11:12.3Z",
+        ),
         ("error: segmentation fault at 0x7ffdeadbeef", "error: segmentation fault at", "0x7ffdeadbeef"),
         ("Mar  9 10:11:12 FATAL lock held by pid 4711", "FATAL lock held by", "pid 4711"),
         ("fatal: cannot open /tmp/build-x/a.toml: denied", "fatal: cannot open : denied", "/tmp/build-x/a.toml"),
         ("error: bad key in server.py:12:3", "error: bad key in server.py", ":12:3"),
-        ("ValueError: no run 123e4567-e89b-12d3-a456-426614174000", "ValueError: no run", "123e4567-e89b-12d3-a456-426614174000"),
+        ("ValueError: 123e4567-e89b-12d3-a456-426614174000", "ValueError:", "123e4567-e89b-12d3-a456-426614174000"),
     ],
-)  # fmt: skip
+)
 def test_what_only_one_machine_would_say_is_left_out_of_an_error_message(message, kept, left_out) -> None:
     query = parse(message)
     assert " ".join(query.words.split()) == kept
@@ -128,6 +148,11 @@ def test_questions_and_what_an_error_is_about_are_left_whole(text: str) -> None:
 
 def test_an_error_message_has_no_must_match_phrases() -> None:
     assert parse('NameError: name "vault" is not defined').phrases == ()
+
+
+def test_what_long_prose_puts_in_quotation_marks_is_no_phrase() -> None:
+    assert parse("word " * 29 + '"quoted"').phrases == ("quoted",)
+    assert parse("word " * 30 + '"quoted"').phrases == ()
 
 
 def test_a_message_of_noise_alone_is_searched_as_it_is() -> None:
@@ -154,6 +179,7 @@ WORDS = {
     "password": 25,
     "port": 80,
     "part": 70,
+    "citation": 60,
 }
 
 
@@ -192,6 +218,7 @@ def test_a_misspelt_word_is_searched_as_the_corpus_spells_it(text: str, expected
         "restoring the backups",  # other forms of known words
         "the bakc of it",  # nothing near
         "pxrt",  # as near to port as to part
+        "recitation",  # two letters before a word make another
         "the RESTROE option",  # a name in capitals
         "restroe_all --restroe restroe.py a/restroe restroe2 HTTPRestroe",  # identifiers
         '"restroe"',  # quoted: in these words
@@ -208,6 +235,23 @@ def test_corrections_feed_both_sides_and_are_told() -> None:
     assert query.text == query.words == "restore the backup"
     assert query.corrections == (Correction("restroe", "restore"), Correction("bakcup", "backup"))
     assert notices(query)[0] == 'searched for "restore", not "restroe"'
+
+
+def test_words_that_texts_in_general_have_are_no_misspellings() -> None:
+    def familiar(word: str) -> bool:
+        return word == "pork"
+
+    only_port = {"port": (1, 80)}
+    assert correct(parse("pork"), holders, lambda word, edits: only_port, "english").text == "port"
+    assert correct(parse("Pork"), holders, lambda word, edits: only_port, "english", familiar).text == "Pork"
+
+
+def test_a_phrase_that_nothing_holds_is_told() -> None:
+    told = notices(parse('"no such words" here'), held=False)
+    assert told == (
+        'no passage holds "no such words"; without the quotation marks, passages that come near are found',
+    )
+    assert notices(parse("no such words"), held=False) == ()
 
 
 def test_the_vocabulary_is_not_asked_about_words_that_the_corpus_has() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from ragkit.domain import (
     Answer,
     Chunk,
     Context,
+    Correction,
     Draft,
     Hit,
     IngestReport,
@@ -26,6 +28,7 @@ from ragkit.domain import (
     Source,
     StageScore,
 )
+from ragkit.query import parse
 from ragkit.render.terminal import clean, columns, shorten, wrap
 from ragkit.verify import abstain, verify
 
@@ -39,6 +42,9 @@ CONTEXT = Context(
 DRAFT = Draft("Run `vault restore` [1]. The service must be stopped first. Pigs fly.", "tiny", 90, 20, 0.2, 1.5)
 
 
+ASKED = replace(parse("restroe"), text="restore", words="restore", corrections=(Correction("restroe", "restore"),))
+
+
 def answer(draft: Draft = DRAFT) -> Answer:
     return verify("How do I restore a backup?", draft, CONTEXT, settings=VerifySettings())
 
@@ -47,7 +53,7 @@ def result(text: str = TEXT, path: str = "backup.md") -> SearchResult:
     chunk = Chunk(0, len(text), text, ("Restore",), "restore", start_line=5, end_line=8)
     stages = (StageScore("dense", 1, 0.8), StageScore("lexical", None, None))
     hit = Hit(Passage(7, 1, 0, path, "Backups", chunk), 0.91234, stages, ("restor",))
-    return SearchResult("restore", "hybrid", (hit,), "000001", {"dense": 0.0012}, ())
+    return SearchResult("restore", "hybrid", (hit,), "000001", {"dense": 0.0012}, (), understood=ASKED)
 
 
 REPORT = IngestReport(
@@ -73,6 +79,7 @@ INGEST = render.ingest_json(REPORT)
     ("section", "emitted"),
     [
         ("Search", SEARCH),
+        ("Understood", SEARCH["understood"]),
         ("Hit", SEARCH["hits"][0]),
         ("Stage", SEARCH["hits"][0]["stages"][0]),
         ("Answer", ANSWER),
@@ -92,6 +99,7 @@ def test_the_keys_documented_are_those_emitted(section: str, emitted: dict[str, 
 def test_the_examples_of_the_page_have_the_documented_keys() -> None:
     search, found, ingest = (json.loads(body) for body in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL))
     assert set(search) == set(SEARCH)
+    assert set(search["understood"]) == set(SEARCH["understood"])
     assert set(search["hits"][0]) == set(SEARCH["hits"][0])
     assert set(found) == set(render.answer_json(answer()))
     assert set(found["sources"][0]) == set(ANSWER["sources"][0])
