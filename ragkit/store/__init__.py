@@ -1,4 +1,4 @@
-"""Corpora, documents, chunks, vectors, snapshots, ledgers and answers, kept in a database.
+"""Corpora, documents, chunks, vectors, snapshots, ledgers, answers and evaluations, kept in a database.
 
 This package is the only place that knows SQLAlchemy. `Store` reads, and logs answers; `CorpusWriter` is
 what ingest writes with. Knows rows and snapshots; knows nothing of files, models or index files, save
@@ -12,6 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ragkit.store.evaluations import EvaluationRecord, Evaluations
     from ragkit.store.reading import Store
     from ragkit.store.records import (
         CorpusRecord,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     )
     from ragkit.store.writing import CorpusWriter, NewDocument, SeenFile, remove_corpus
 
-SCHEMA_VERSION = "0002"
+SCHEMA_VERSION = "0003"
 """The newest revision in ragkit/migrations/versions."""
 
 _HOMES = {
@@ -40,6 +41,8 @@ _HOMES = {
     "Root": "records",
     "SnapshotRecord": "records",
     "StoredAnswer": "records",
+    "EvaluationRecord": "evaluations",
+    "Evaluations": "evaluations",
 }
 
 __all__ = [
@@ -48,6 +51,8 @@ __all__ = [
     "CorpusStatus",
     "CorpusWriter",
     "DocumentRecord",
+    "EvaluationRecord",
+    "Evaluations",
     "IngestRecord",
     "NewDocument",
     "Root",

@@ -171,6 +171,41 @@ answers = Table(
 )
 
 
+evaluations = Table(
+    "evaluations",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("key", String(64), nullable=False, index=True),  # runs of the same content have the same key
+    Column("name", String(200), nullable=False, index=True),
+    Column("task", String(16), nullable=False),
+    Column("dataset", String(200), nullable=False),
+    Column("corpus", String(200), nullable=False),
+    Column("started_at", String(32), nullable=False),
+    Column("finished_at", String(32), nullable=False, default=""),
+    Column("about", JSON, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+evaluation_questions = Table(
+    "evaluation_questions",
+    metadata,
+    Column(
+        "evaluation_id", Id, ForeignKey("evaluations.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    ),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("result_key", String(64), nullable=False),
+    Column("trace_key", String(64), nullable=False),
+)
+
+evaluation_results = Table(
+    "evaluation_results",
+    metadata,
+    Column("key", String(64), primary_key=True),  # hash of all that the result depends on
+    Column("kept_at", String(32), nullable=False),
+    Column("result", JSON, nullable=False),
+)
+
+
 def visible(table: Table, snapshot: int) -> ColumnElement[bool]:
     """The rows of `table` that snapshot sees."""
     return (table.c.born <= snapshot) & or_(table.c.retired.is_(None), table.c.retired > snapshot)
