@@ -10,7 +10,7 @@ import pytest
 from ragkit import Engine, config
 from ragkit.config import Settings
 from ragkit.domain import Document, Message
-from ragkit.errors import CorpusNotFound, SnapshotError, UsageError
+from ragkit.errors import CorpusNotFound, FilterError, SnapshotError, UsageError
 from ragkit.loaders import load
 from ragkit.testing import HashEmbedder, OverlapReranker, ScriptedGenerator
 
@@ -73,6 +73,30 @@ def test_filters_and_modes_reach_both_indexes(engine: Engine) -> None:
     for mode in ("hybrid", "dense", "lexical"):
         result = engine.search("service restart port backup", mode=mode, filters=["path=guide/*"])  # type: ignore[arg-type]
         assert {hit.passage.path for hit in result.hits} == {"guide/ports.md"}
+
+
+@pytest.mark.parametrize("mode", ["hybrid", "dense", "lexical"])
+@pytest.mark.parametrize("lexical", ["rank_bm25", "tantivy"])
+def test_as_many_hits_as_asked_for_come_back_through_a_filter(settings: Settings, mode: str, lexical: str) -> None:
+    """The few documents that a filter lets through rank behind all of the others, far beyond the candidates."""
+    rare = [
+        Document(
+            f"rare/{n}.md", f"Something else, number {n}, of a backup.", "text", metadata={"status": "old", "n": n}
+        )
+        for n in range(6)
+    ]
+    common = [
+        Document(f"common/{n}.md", f"Restore a backup, restore a backup: {n}.", "text", metadata={"status": "new"})
+        for n in range(300)
+    ]
+    chosen = config.replace(settings, {"lexical.engine": lexical, "retrieve.candidates": 10})
+    with Engine(chosen, embedder=HashEmbedder()) as engine:
+        engine.ingest_documents([*common, *rare], corpus="docs")
+        found = engine.search("restore a backup", mode=mode, limit=4, filters=["status=old", "n>=1", "path!=rare/3*"])  # type: ignore[arg-type]
+        assert len(found.hits) == 4
+        assert {hit.passage.path for hit in found.hits} <= {f"rare/{n}.md" for n in (1, 2, 4, 5)}
+        with pytest.raises(FilterError, match="no document has the key state"):
+            engine.search("restore a backup", filters=["state=old"])
 
 
 def test_every_hit_holds_a_quoted_phrase(engine: Engine) -> None:

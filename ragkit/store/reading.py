@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from ragkit.domain import JSON, Chunk, Document, LedgerRow, LineMap, Passage
 from ragkit.errors import CorpusEmpty, CorpusNotFound, StoreError
-from ragkit.filters import Filter, matches, parse
+from ragkit.filters import Filter, matches, parse, require_known
 from ragkit.store import SCHEMA_VERSION
 from ragkit.store.records import (
     CorpusRecord,
@@ -250,7 +250,7 @@ class Store:
     def allowed(self, snapshot: SnapshotRecord, filters: Sequence[str | Filter]) -> ChunkIds | None:
         """Ascending ids of the chunks whose documents meet every filter; None when there are no filters.
 
-        Raises FilterError for an expression that cannot be read.
+        Raises FilterError for an expression that cannot be read, or whose key no document has.
         """
         import numpy as np
 
@@ -258,6 +258,7 @@ class Store:
         conditions += parse(one for one in filters if isinstance(one, str))
         if not conditions:
             return None
+        require_known(conditions, [metadata for *_, metadata in self._fields(snapshot)])
         wanted = [
             id
             for id, path, title, format, metadata in self._fields(snapshot)
