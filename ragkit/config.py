@@ -134,6 +134,9 @@ class ContextSettings:
     candidates: int = setting(12, "Hits that sources are made of, before merging and the budget.")
     max_sources: int = setting(5, "Numbered sources in the prompt.")
     merge_gap_chars: int = setting(400, "Chunks of one document this close together become one source.")
+    expand: Literal["none", "neighbours", "section"] = setting(
+        "none", "What else of its document comes with each hit: nothing, the chunk on either side, its section."
+    )
     min_relative_score: float = setting(0.4, "Hits below this share of the best hit's score are left out.")
 
 

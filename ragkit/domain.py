@@ -28,6 +28,7 @@ Span: TypeAlias = tuple[int, int]
 BlockKind: TypeAlias = Literal["heading", "paragraph", "list", "table", "code", "quote", "other"]
 LineUnit: TypeAlias = Literal["line", "page", "cell", "paragraph"]
 Mode: TypeAlias = Literal["hybrid", "dense", "lexical"]
+Expand: TypeAlias = Literal["none", "neighbours", "section"]
 Status: TypeAlias = Literal["answered", "partial", "abstained"]
 Outcome: TypeAlias = Literal["added", "updated", "renamed", "unchanged", "removed", "skipped", "failed"]
 Progress: TypeAlias = Callable[[str, int, int], None]
@@ -261,6 +262,8 @@ class Hit:
     stages: tuple[StageScore, ...] = ()
     terms: tuple[str, ...] = ()
     """Analysed query terms that the passage contains."""
+    expanded: Excerpt | None = None
+    """The passage with what stands around it, where that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)

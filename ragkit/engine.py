@@ -18,6 +18,7 @@ from ragkit.domain import (
     Document,
     Draft,
     Excerpt,
+    Expand,
     Hit,
     LineIndex,
     Message,
@@ -181,12 +182,15 @@ class Engine:
         mode: Mode | None = None,
         rerank: bool | None = None,
         filters: Sequence[str] = (),
+        expand: Expand = "none",
     ) -> SearchResult:
         """The passages that answer a query, best first.
 
         `limit` and `mode` default to the settings; `rerank=False` leaves the order to fusion. Filters are
         `key=value` expressions, all of which must hold. A "quoted phrase" in the query must be held by every hit.
+        With `expand`, each hit comes with its neighbours or its section.
         """
+        from ragkit.expand import widen
         from ragkit.query import notices as query_notices
         from ragkit.retrieve import retrieve
 
@@ -226,10 +230,12 @@ class Engine:
         if reranker is not None and hits:
             with clock("rerank"):
                 hits = self._reranked(asked.text, hits, reranker)
+        with clock("expand"):
+            hits = widen(hits[:limit], expand, self.store.neighbours, self.store.document_text)
         return SearchResult(
             query=query,
             mode=settings.mode,
-            hits=hits[:limit],
+            hits=hits,
             snapshot=snapshot.name,
             timings=clock.seconds,
             notices=(*query_notices(asked, held=bool(hits)), *self._search_notices(asked.text, embedder)),
@@ -351,12 +357,13 @@ class Engine:
         """From hits to a checked answer; declines before generating when nothing relevant was found."""
         from ragkit import generate, prompting
         from ragkit.context import assemble
+        from ragkit.expand import join
         from ragkit.verify import abstain, is_refusal, relevance
 
         language = self.settings.lexical.language
         with clock("assemble"):
             context = assemble(
-                found.hits,
+                join(found.hits, self.settings.context.expand, self.store.neighbours),
                 count=generator.count if generator is not None else _words,
                 settings=self.settings.context,
                 budget=budget,

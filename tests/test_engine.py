@@ -210,3 +210,23 @@ def test_question_longer_than_the_window_is_refused_with_numbers(settings: Setti
 def test_show_gives_the_lines_of_the_file(engine: Engine, docs: Path) -> None:
     excerpt = engine.show("backup.md", 7, 9)
     assert excerpt.text == "\n".join((docs / "backup.md").read_text().splitlines()[6:9])
+
+
+def test_hits_and_sources_come_with_what_stands_around_them_when_that_is_asked_for(settings: Settings) -> None:
+    text = "".join(f"# Part {n}\n\nParagraph {n} is about topic{n} alone.\n\n" for n in range(9))
+    small = config.replace(
+        settings, {"chunk.size_tokens": 16, "chunk.overlap_tokens": 0, "generate.backend": "extractive"}
+    )
+    with Engine(small, embedder=HashEmbedder()) as engine:
+        engine.ingest_documents([load(text.encode(), "parts.md")], corpus="docs")
+        narrow, wide = (engine.search("topic4", expand=how).hits[0] for how in ("none", "neighbours"))
+        assert narrow.expanded is None
+        assert wide.expanded is not None
+        assert wide.passage == narrow.passage
+        assert narrow.passage.chunk.text in wide.expanded.text
+        assert len(wide.expanded.text) > len(narrow.passage.chunk.text)
+        shown = engine.ask("What is topic4 about?").context.sources[0]
+    with Engine(config.replace(small, {"context.expand": "neighbours"}), embedder=HashEmbedder()) as engine:
+        more = engine.ask("What is topic4 about?").context.sources[0]
+    assert shown.text in more.text
+    assert len(more.text) > len(shown.text)

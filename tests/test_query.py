@@ -218,6 +218,7 @@ def test_a_misspelt_word_is_searched_as_the_corpus_spells_it(text: str, expected
         "restoring the backups",  # other forms of known words
         "the bakc of it",  # nothing near
         "pxrt",  # as near to port as to part
+        "backupper",  # a longer form
         "recitation",  # two letters before a word make another
         "the RESTROE option",  # a name in capitals
         "restroe_all --restroe restroe.py a/restroe restroe2 HTTPRestroe",  # identifiers

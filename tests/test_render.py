@@ -20,6 +20,7 @@ from ragkit.domain import (
     Context,
     Correction,
     Draft,
+    Excerpt,
     Hit,
     IngestReport,
     LedgerRow,
@@ -49,10 +50,11 @@ def answer(draft: Draft = DRAFT) -> Answer:
     return verify("How do I restore a backup?", draft, CONTEXT, settings=VerifySettings())
 
 
-def result(text: str = TEXT, path: str = "backup.md") -> SearchResult:
+def result(text: str = TEXT, path: str = "backup.md", *, expanded: bool = False) -> SearchResult:
     chunk = Chunk(0, len(text), text, ("Restore",), "restore", start_line=5, end_line=8)
     stages = (StageScore("dense", 1, 0.8), StageScore("lexical", None, None))
-    hit = Hit(Passage(7, 1, 0, path, "Backups", chunk), 0.91234, stages, ("restor",))
+    wide = Excerpt(path, 4, 9, "line", f"Before.\n{text}After.") if expanded else None
+    hit = Hit(Passage(7, 1, 0, path, "Backups", chunk), 0.91234, stages, ("restor",), wide)
     return SearchResult("restore", "hybrid", (hit,), "000001", {"dense": 0.0012}, (), understood=ASKED)
 
 
@@ -71,7 +73,7 @@ def documented(section: str) -> set[str]:
 
 
 ANSWER = render.answer_json(answer(), show_context=True)
-SEARCH = render.search_json(result(), explain=True)
+SEARCH = render.search_json(result(expanded=True), explain=True)
 INGEST = render.ingest_json(REPORT)
 
 
@@ -81,6 +83,7 @@ INGEST = render.ingest_json(REPORT)
         ("Search", SEARCH),
         ("Understood", SEARCH["understood"]),
         ("Hit", SEARCH["hits"][0]),
+        ("Expanded", SEARCH["hits"][0]["expanded"]),
         ("Stage", SEARCH["hits"][0]["stages"][0]),
         ("Answer", ANSWER),
         ("Claim", ANSWER["claims"][0]),
@@ -100,7 +103,7 @@ def test_the_examples_of_the_page_have_the_documented_keys() -> None:
     search, found, ingest = (json.loads(body) for body in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL))
     assert set(search) == set(SEARCH)
     assert set(search["understood"]) == set(SEARCH["understood"])
-    assert set(search["hits"][0]) == set(SEARCH["hits"][0])
+    assert set(search["hits"][0]) == set(SEARCH["hits"][0]) - {"expanded"}
     assert set(found) == set(render.answer_json(answer()))
     assert set(found["sources"][0]) == set(ANSWER["sources"][0])
     assert set(found["claims"][0]) == set(ANSWER["claims"][0])

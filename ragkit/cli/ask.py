@@ -23,6 +23,11 @@ def _generation_options(function: Any) -> Any:
             click.option("-m", "--model", metavar="MODEL", help="Generator: a catalogue name, hub:..., path:FILE."),
             click.option("--no-llm", is_flag=True, help="Answer with the best sentences; no language model."),
             click.option("--filter", "filters", multiple=True, metavar="KEY=VALUE", help="As for search."),
+            click.option(
+                "--expand",
+                type=click.Choice(["none", "neighbours", "section"]),
+                help="Give the model each hit with the passages beside it, or with its section.",
+            ),
             click.option("--no-spelling", is_flag=True, help="As for search."),
             click.option("--max-tokens", type=click.IntRange(1), help="Longest answer in tokens."),
             click.option("--temperature", type=click.FloatRange(0), help="0 is greedy and reproducible."),
@@ -40,6 +45,7 @@ def _apply(state: State, options: dict[str, Any]) -> None:
         state.override("generate.backend", "extractive")
     if options.pop("no_spelling"):
         state.override("retrieve.spelling", False)
+    state.override("context.expand", options.pop("expand"))
     for key in ("model", "max_tokens", "temperature", "top_k", "top_p", "seed"):
         state.override(f"generate.{key}", options.pop(key))
 

@@ -19,7 +19,7 @@ from ragkit.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from ragkit.domain import Mode
+    from ragkit.domain import Expand, Mode
 
 
 @click.command(cls=Command)
@@ -28,6 +28,13 @@ if TYPE_CHECKING:
 @click.option("-n", "--limit", type=click.IntRange(1), help="How many hits.  [default: 10]")
 @click.option("--mode", type=click.Choice(["hybrid", "dense", "lexical"]), help="Which indexes answer.")
 @click.option("--no-rerank", is_flag=True, help="Leave the order to fusion.")
+@click.option(
+    "--expand",
+    type=click.Choice(["none", "neighbours", "section"]),
+    default="none",
+    show_default=True,
+    help="Show each hit with the passages beside it, or with its section.",
+)
 @click.option("--no-spelling", is_flag=True, help="Search for every word as it is written.")
 @click.option("--explain", is_flag=True, help="Show every stage's rank and score, and the time each took.")
 @click.option(
@@ -42,6 +49,7 @@ def search(
     limit: int | None,
     mode: Mode | None,
     no_rerank: bool,
+    expand: Expand,
     no_spelling: bool,
     explain: bool,
     filters: tuple[str, ...],
@@ -57,7 +65,13 @@ def search(
         state.override("retrieve.spelling", False)
     with state.engine() as engine:
         result = engine.search(
-            query, corpus=corpus, limit=limit, mode=mode, rerank=False if no_rerank else None, filters=filters
+            query,
+            corpus=corpus,
+            limit=limit,
+            mode=mode,
+            rerank=False if no_rerank else None,
+            filters=filters,
+            expand=expand,
         )
     for notice in result.notices:
         state.say(notice)

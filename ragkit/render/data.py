@@ -53,6 +53,8 @@ def hit_json(hit: Hit, *, explain: bool = False) -> dict[str, Any]:
         "score": round(hit.score, 4),
         "text": chunk.text,
     }
+    if wide := hit.expanded:
+        data["expanded"] = {"start_line": wide.start_line, "end_line": wide.end_line, "text": wide.text}
     if explain:
         data["terms"] = list(hit.terms)
         data["stages"] = [

@@ -37,11 +37,17 @@ def search_text(result: SearchResult, *, color: bool = False, explain: bool = Fa
 def _hit(number: int, hit: Hit, digits: int, color: bool, explain: bool, width: int) -> str:
     indent = " " * (digits + 2)
     chunk = hit.passage.chunk
-    place = style(one_line(hit.passage.location), "path", color)
+    wide = hit.expanded
+    where = location(wide.path, wide.start_line, wide.end_line, wide.unit) if wide else hit.passage.location
+    place = style(one_line(where), "path", color)
     lines = [f"{style(f'{number:>{digits}}', 'number', color)}  {place}  {style(f'{hit.score:.3f}', 'dim', color)}"]
     if trail := _trail(hit.passage.title, chunk.heading):
         lines.append(indent + style(trail, "dim", color))
-    shown, spans = snippet(clean(chunk.text), hit.terms, SNIPPET)
+    if wide:
+        shown = clean(wide.text).strip("\n")
+        spans = term_spans(shown, hit.terms)
+    else:
+        shown, spans = snippet(clean(chunk.text), hit.terms, SNIPPET)
     lines.append(wrap(emphasise(shown, spans, color), width, indent))
     if explain:
         stages = (f"{s.stage} {_rank(s.rank)} {_score(s.score)}".rstrip() for s in hit.stages)
