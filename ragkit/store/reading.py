@@ -252,8 +252,6 @@ class Store:
 
         Raises FilterError for an expression that cannot be read, or whose key no document has.
         """
-        import numpy as np
-
         conditions = [one for one in filters if isinstance(one, Filter)]
         conditions += parse(one for one in filters if isinstance(one, str))
         if not conditions:
@@ -264,6 +262,8 @@ class Store:
             for id, path, title, format, metadata in self._fields(snapshot)
             if matches(conditions, path=path, title=title, format=format, metadata=metadata)
         ]
+        import numpy as np  # here, where there are filters: a lexical search need not wait for it
+
         ids, owners = self._chunk_documents(snapshot)
         chosen: ChunkIds = ids[np.isin(owners, np.asarray(wanted, dtype=np.int64))]
         return chosen
