@@ -1,10 +1,11 @@
 """Ingest whole documentation trees, ask real questions of them, and open every citation. Prints Markdown.
 
-    python benchmarks/trees.py TREE[=QUESTIONS.jsonl] ... [--store DIR] [--questions 10]
+    python benchmarks/trees.py TREE[=QUESTIONS.jsonl] ... [--store DIR] [--questions 10] [--write]
 
 TREE is a folder; QUESTIONS.jsonl holds one object with a `question` a line, of which ten are taken at equal
 distances. Without it the ten questions about Python's manual below are asked. A citation holds when its quote stands
 verbatim in the lines of the file that it names; for HTML, when the words of the quote stand there in order.
+`--write` puts the result into docs/trees.md.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from pathlib import Path
 
 from ragkit import Engine, IngestReport, Quote, config
 
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "trees.md"
+MARK = "<!-- measured -->"
 PYTHON_QUESTIONS = (
     "How do I read a CSV file with a header into dictionaries?",
     "What does asyncio.gather return when one of the awaitables raises an exception?",
@@ -41,17 +44,21 @@ def main() -> None:
     parser.add_argument("trees", nargs="+", metavar="TREE[=QUESTIONS]")
     parser.add_argument("--store", type=Path, help="keep the corpora in this folder")
     parser.add_argument("--questions", type=int, default=10)
+    parser.add_argument("--write", action="store_true", help="put the result into docs/trees.md")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         settings = config.replace(config.Settings(), {"store.directory": str(arguments.store or temporary)})
         with Engine(settings) as engine:
+            measured: list[str] = []
             for tree in arguments.trees:
                 folder, _, questions = tree.partition("=")
-                print(
-                    "\n".join(
-                        measure(engine, Path(folder), Path(questions) if questions else None, arguments.questions)
-                    )
-                )
+                file = Path(questions) if questions else None
+                for line in measure(engine, Path(folder), file, arguments.questions):
+                    print(line, flush=True)
+                    measured.append(line)
+    if arguments.write:
+        head, _, _ = PAGE.read_text(encoding="utf-8").partition(MARK)
+        PAGE.write_text(f"{head}{MARK}\n\n" + "\n".join(measured).rstrip() + "\n", encoding="utf-8")
 
 
 def measure(engine: Engine, folder: Path, file: Path | None, count: int) -> Iterator[str]:
@@ -60,7 +67,7 @@ def measure(engine: Engine, folder: Path, file: Path | None, count: int) -> Iter
     print(f"ingesting {folder} ...", file=sys.stderr)
     _ = engine.embedder
     report = engine.ingest([folder], corpus=name)
-    yield f"### {name}"
+    yield f"## {name}"
     yield ""
     yield ingest_line(report)
     yield ""

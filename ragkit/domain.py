@@ -398,6 +398,29 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class GroundedClaim:
+    """One sentence of a statement, and how well a text bears it out: by which stretches of it, lacking what."""
+
+    text: str
+    support: float
+    """In [0, 1]."""
+    spans: tuple[Span, ...] = ()
+    missing: tuple[str, ...] = ()
+    """Numbers, names and options of the claim that the text does not have where it should."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grounding:
+    """Whether a text bears out a statement: as well as it bears out its worst claim."""
+
+    support: float
+    """In [0, 1]."""
+    supported: bool
+    claims: tuple[GroundedClaim, ...]
+    engine: str
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """A checked answer. `status` abstained means that the corpus does not answer the question.
 
@@ -488,6 +511,17 @@ class Reranker(Protocol):
     def name(self) -> str: ...
 
     def score(self, query: str, texts: Sequence[str]) -> list[float]: ...
+
+
+class Judge(Protocol):
+    """A language model asked a question of two answers: nothing is written, so nothing has to be parsed."""
+
+    @property
+    def name(self) -> str: ...
+
+    def log_odds(self, messages: Sequence[Message], yes: str, no: str) -> float:
+        """ln(P(the reply begins with `yes`) / P(it begins with `no`)); finite."""
+        ...
 
 
 class DenseIndex(Protocol):

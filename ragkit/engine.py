@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ragkit import config
 from ragkit.domain import (
@@ -26,14 +26,24 @@ from ragkit.domain import (
     Query,
     SearchResult,
 )
-from ragkit.errors import UsageError
+from ragkit.errors import ModelUnsuitable, UsageError
 from ragkit.resources import Resources, opening
 from ragkit.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from ragkit.config import Settings
     from ragkit.doctor import Check
-    from ragkit.domain import ChunkIds, Embedder, Generator, IngestReport, LedgerRow, Progress, Reranker
+    from ragkit.domain import (
+        ChunkIds,
+        Embedder,
+        Generator,
+        Grounding,
+        IngestReport,
+        Judge,
+        LedgerRow,
+        Progress,
+        Reranker,
+    )
     from ragkit.index.snapshot import Snapshot
     from ragkit.prompting import Prompts
     from ragkit.store import CorpusStatus, Store
@@ -410,6 +420,38 @@ class Engine:
                 embedder=self.embedder,
                 language=self.settings.lexical.language,
             )
+
+    # ------------------------------------------------------------ ground
+
+    def ground(self, statement: str, text: str, *, question: str = "", engine: str = "fast") -> Grounding:
+        """Whether `text` bears out `statement`, sentence by sentence; no corpus is needed.
+
+        `engine` is fast, as in the check of every answer, or logits, which also asks the generator for the odds
+        of Yes against No. The threshold is `verify.min_support`.
+        """
+        from ragkit.verify import ENGINES, ground
+
+        if engine not in ENGINES:
+            raise UsageError(f"there is no faithfulness engine {engine}", f"use one of {', '.join(ENGINES)}")
+        return ground(
+            statement,
+            text,
+            min_support=self.settings.verify.min_support,
+            question=question,
+            embedder=self.embedder,
+            judge=self._judge() if engine == "logits" else None,
+            language=self.settings.lexical.language,
+        )
+
+    def _judge(self) -> Judge:
+        """The generator, if it can be asked for odds."""
+        generator = self.generator
+        if generator is None or not hasattr(generator, "log_odds"):
+            raise ModelUnsuitable(
+                f"generate.backend {self.settings.generate.backend} gives no odds of a reply",
+                "use --set generate.backend=llama, or the engine fast",
+            )
+        return cast("Judge", generator)
 
     def _budget(self, question: str, generator: Generator | None) -> int:
         """Tokens that the sources may take: the setting, or what the window leaves."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ragkit.cli import eval_runs
 from ragkit.cli.common import Group, State, emit, emit_lines, format_option, pass_state
 
 if TYPE_CHECKING:
@@ -34,6 +35,10 @@ _OUT = click.option(
 @click.group("eval", cls=Group)
 def eval_() -> None:
     """Measure retrieval and answers on labelled questions."""
+
+
+for _command in eval_runs.COMMANDS:
+    eval_.add_command(_command)
 
 
 @eval_.command()
@@ -112,6 +117,47 @@ def answers(
             corpus = run.prepare_corpus(engine, data)
         report = run.run_answers(engine, data, corpus=corpus, progress=engine.progress)
     _show(report, format_, out)
+
+
+@eval_.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
+@click.option(
+    "--faithfulness-engine",
+    "engine_name",
+    type=click.Choice(["fast", "logits"]),
+    default="fast",
+    show_default=True,
+    help="fast: words, vectors, exact terms; logits: the language model's odds of Yes too.",
+)
+@click.option("-m", "--model", metavar="MODEL", help="Generator of the engine logits.")
+@click.option("-n", "--limit", type=click.IntRange(1), help="Only the first so many items of each file.")
+@format_option("jsonl", "md")
+@pass_state
+def agreement(
+    state: State, files: tuple[Path, ...], engine_name: str, model: str | None, limit: int | None, format_: str
+) -> None:
+    """Compare the faithfulness check with human labels: balanced accuracy, AUROC, F1, kappa, correlations.
+
+    FILE holds one JSON object a line with context, claim, label (1: supported) and, if there is one, question.
+    """
+    from ragkit.evaluation import agreement as agreements
+
+    state.override("generate.model", model)
+    sets = [(path.stem, agreements.load_items(path, limit)) for path in files]
+    with state.engine() as engine:
+        found = [
+            agreements.measure(engine, items, name=name, faithfulness_engine=engine_name, progress=engine.progress)
+            for name, items in sets
+        ]
+        used = engine.generator.name if engine_name == "logits" and engine.generator else engine.settings.embed.model
+        threshold = engine.settings.verify.min_support
+    data = agreements.to_json(found, engine=engine_name, model=used, threshold=threshold)
+    if format_ == "json":
+        emit(data)
+    elif format_ == "jsonl":
+        emit_lines(data["sets"])
+    else:
+        click.echo(agreements.to_table(data, markdown=format_ == "md"))
 
 
 def _show(report: Report, format_: str, out: Path | None) -> None:

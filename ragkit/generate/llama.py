@@ -61,6 +61,37 @@ class LlamaGenerator:
         with self._lock:
             yield from self._stream(prompt, settings, stops)
 
+    def log_odds(self, messages: Sequence[Message], yes: str, no: str) -> float:
+        """ln(P(yes) / P(no)) for the first token of the reply, the spellings of each taken together; one prefill.
+
+        Raises ModelUnsuitable when the prompt does not fit into the window.
+        """
+        import numpy as np
+
+        prompt, _ = self._prompt(messages)
+        if len(prompt) > self.context_tokens:
+            raise ModelUnsuitable(
+                f"the prompt takes {len(prompt)} tokens, but the window of {self.name} holds {self.context_tokens}",
+                "raise generate.context_tokens",
+            )
+        with self._lock:
+            model = self._model
+            shared = model.longest_token_prefix(model.input_ids[: model.n_tokens].tolist(), prompt[:-1])
+            model.n_tokens = shared
+            try:
+                model.eval(prompt[shared:])
+                pointer = model._ctx.get_logits_ith(-1)
+            except (RuntimeError, ValueError) as error:
+                model.reset()
+                raise GenerationError(f"{self.name} failed while reading: {error}{_last_words()}") from error
+            logits = np.ctypeslib.as_array(pointer, shape=(model.n_vocab(),)).astype(np.float64)
+        return float(_log_sum(logits[self._first_tokens(yes)]) - _log_sum(logits[self._first_tokens(no)]))
+
+    def _first_tokens(self, word: str) -> list[int]:
+        """The first token of a word in each of its usual spellings."""
+        spellings = {f"{blank}{w}" for blank in ("", " ") for w in (word, word.lower(), word.upper())}
+        return sorted({self._model.tokenize(s.encode(), add_bos=False, special=False)[0] for s in sorted(spellings)})
+
     def close(self) -> None:
         """Free the model's memory."""
         with self._lock:
@@ -136,6 +167,13 @@ class LlamaGenerator:
 
     def _trained_tokens(self) -> int:
         return next((int(v) for k, v in self._model.metadata.items() if k.endswith(".context_length")), 0)
+
+
+def _log_sum(logits: Any) -> float:
+    """ln(sum(exp(logits))), safe from overflow."""
+    import numpy as np
+
+    return float(np.logaddexp.reduce(logits))
 
 
 def _defuse(match: re.Match[str]) -> str:

@@ -13,10 +13,11 @@ from ragkit.config import VerifySettings
 from ragkit.domain import Answer, Claim, Context, Draft, Embedder, Quote, Status
 from ragkit.text import analyse
 from ragkit.verify.claims import Piece, cite, is_refusal, pieces
+from ragkit.verify.grounding import ENGINES, ground
 from ragkit.verify.relevance import Relevance, relevance
 from ragkit.verify.support import Evidence, Measured
 
-__all__ = ["DECLINED", "Relevance", "abstain", "is_refusal", "relevance", "verify"]
+__all__ = ["DECLINED", "ENGINES", "Relevance", "abstain", "ground", "is_refusal", "relevance", "verify"]
 
 DECLINED = "Not in the documentation."
 """The text of an answer that abstained."""

@@ -1,0 +1,337 @@
+"""How far a metric agrees with people: its scores against human labels, item by item.
+
+Knows labelled items, scores and the statistics between them; reads statements and texts through the public API
+(`Engine.ground`) alone. An item that fails scores 0, the worst, and is counted. Nothing here returns NaN.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ragkit.domain import JSON, Progress
+from ragkit.errors import DatasetError, ModelError, RagkitError, SettingsError, StoreError
+
+if TYPE_CHECKING:
+    from ragkit import Engine
+
+_LABELS: Mapping[object, int] = {1: 1, 0: 0, "1": 1, "0": 0, "true": 1, "false": 0}
+_SETUP = (ModelError, SettingsError, StoreError)
+SAMPLES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A claim with its context, and whether people found it supported (1) or not (0)."""
+
+    id: str
+    question: str
+    context: str
+    claim: str
+    label: int
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """One set's agreement. Rank statistics need no threshold; the others use the one fixed beforehand."""
+
+    name: str
+    n: int
+    positives: int
+    balanced_accuracy: float
+    low: float
+    high: float
+    f1: float
+    kappa: float
+    auroc: float
+    spearman: float
+    kendall: float
+    seconds: float
+    errors: Mapping[str, str] = field(default_factory=dict)
+    """Item id to why it failed."""
+    scores: tuple[float, ...] = ()
+
+
+def load_items(path: Path, limit: int | None = None) -> list[Item]:
+    """Items of a JSONL file with `context`, `claim`, `label` (0 or 1) and, where there is one, `question`.
+
+    Raises DatasetError with the line that cannot be used.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path} cannot be read: {error}") from error
+    items: list[Item] = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        if limit is not None and len(items) == limit:
+            break
+        items.append(_item(path, number, line))
+    if not items:
+        raise DatasetError(f"{path} holds no item", "give one JSON object a line with context, claim and label")
+    return items
+
+
+def _item(path: Path, number: int, line: str) -> Item:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise DatasetError(f"{path}:{number} is not JSON: {error}") from error
+    missing = [key for key in ("context", "claim", "label") if not isinstance(row, dict) or key not in row]
+    if missing:
+        raise DatasetError(f"{path}:{number} has no {', '.join(missing)}", "each line needs context, claim and label")
+    value = row["label"]
+    label = _LABELS.get(value.lower() if isinstance(value, str) else value) if not isinstance(value, list) else None
+    if label is None:
+        raise DatasetError(f"{path}:{number}: label is {value!r}", "use 1 for supported and 0 for not supported")
+    context = row["context"]
+    text = "\n\n".join(map(str, context)) if isinstance(context, list) else str(context)
+    return Item(str(row.get("id", number)), str(row.get("question") or ""), text, str(row["claim"]), label)
+
+
+def measure(
+    engine: Engine,
+    items: Sequence[Item],
+    *,
+    name: str,
+    faithfulness_engine: str = "fast",
+    progress: Progress | None = None,
+) -> Agreement:
+    """Score every item with the engine's grounding check and compare with the labels.
+
+    The threshold is `verify.min_support`. Raises what every item would meet, such as a missing model.
+    """
+    threshold = engine.settings.verify.min_support
+    scores: list[float] = []
+    errors: dict[str, str] = {}
+    began = time.perf_counter()
+    for done, item in enumerate(items):
+        if progress:
+            progress(name, done, len(items))
+        try:
+            found = engine.ground(item.claim, item.context, question=item.question, engine=faithfulness_engine)
+            scores.append(found.support if math.isfinite(found.support) else 0.0)
+        except _SETUP:
+            raise
+        except RagkitError as error:
+            scores.append(0.0)
+            errors[item.id] = str(error)
+    if progress:
+        progress(name, len(items), len(items))
+    seconds = time.perf_counter() - began
+    return compare(name, [item.label for item in items], scores, threshold, seconds=seconds, errors=errors)
+
+
+def compare(
+    name: str,
+    labels: Sequence[int],
+    scores: Sequence[float],
+    threshold: float,
+    *,
+    seconds: float = 0.0,
+    errors: Mapping[str, str] | None = None,
+) -> Agreement:
+    """The statistics between binary labels and scores, higher meaning 1."""
+    predicted = [int(score >= threshold) for score in scores]
+    low, high = _interval(labels, predicted)
+    area = auroc(labels, scores)
+    return Agreement(
+        name=name,
+        n=len(labels),
+        positives=sum(labels),
+        balanced_accuracy=balanced_accuracy(labels, predicted),
+        low=low,
+        high=high,
+        f1=f1(labels, predicted),
+        kappa=kappa(labels, predicted),
+        auroc=area,
+        spearman=spearman(labels, scores),
+        kendall=kendall(labels, scores),
+        seconds=seconds,
+        errors=dict(errors or {}),
+        scores=tuple(scores),
+    )
+
+
+# ---------------------------------------------------------------- statistics
+
+
+def balanced_accuracy(labels: Sequence[int], predicted: Sequence[int]) -> float:
+    """Mean of the recalls of the classes that occur (Brodersen et al., ICPR 2010).
+
+    >>> balanced_accuracy([1, 1, 1, 0], [1, 1, 0, 0])
+    0.8333333333333333
+    """
+    recalls = []
+    for wanted in (1, 0):
+        of_class = [guess for label, guess in zip(labels, predicted, strict=True) if label == wanted]
+        if of_class:
+            recalls.append(of_class.count(wanted) / len(of_class))
+    return math.fsum(recalls) / len(recalls) if recalls else 0.0
+
+
+def f1(labels: Sequence[int], predicted: Sequence[int]) -> float:
+    """F1 of the class 1; 1 when neither side has any.
+
+    >>> f1([1, 1, 0], [1, 0, 0])
+    0.6666666666666666
+    """
+    hits = sum(label and guess for label, guess in zip(labels, predicted, strict=True))
+    total = sum(labels) + sum(predicted)
+    return 2.0 * hits / total if total else 1.0
+
+
+def kappa(labels: Sequence[int], predicted: Sequence[int]) -> float:
+    """Cohen's kappa (1960): agreement beyond what the two margins bring by chance; 0 when chance alone is perfect.
+
+    >>> kappa([1, 1, 0, 0], [1, 1, 0, 1])
+    0.5
+    """
+    n = len(labels)
+    if not n:
+        return 0.0
+    observed = sum(label == guess for label, guess in zip(labels, predicted, strict=True)) / n
+    share, guessed = sum(labels) / n, sum(predicted) / n
+    chance = share * guessed + (1 - share) * (1 - guessed)
+    return (observed - chance) / (1 - chance) if chance < 1 else 0.0
+
+
+def auroc(labels: Sequence[int], scores: Sequence[float]) -> float:
+    """P(a 1 scores above a 0), ties counting half (Mann and Whitney, 1947); 0.5 when one class is missing.
+
+    >>> auroc([1, 0, 1, 0], [0.9, 0.1, 0.4, 0.4])
+    0.875
+    """
+    ones = sum(labels)
+    zeros = len(labels) - ones
+    if not ones or not zeros:
+        return 0.5
+    total = math.fsum(rank for rank, label in zip(_ranks(scores), labels, strict=True) if label)
+    return (total - ones * (ones + 1) / 2) / (ones * zeros)
+
+
+def spearman(labels: Sequence[int], scores: Sequence[float]) -> float:
+    """Spearman's rank correlation, ties at their mean rank; 0 when either side is constant.
+
+    >>> spearman([1, 0, 1, 0], [0.9, 0.1, 0.8, 0.2])
+    0.8944271909999159
+    """
+    one, two = _ranks(labels), _ranks(scores)
+    mean = (len(one) + 1) / 2
+    over = math.fsum((a - mean) * (b - mean) for a, b in zip(one, two, strict=True))
+    under = math.sqrt(math.fsum((a - mean) ** 2 for a in one) * math.fsum((b - mean) ** 2 for b in two))
+    return over / under if under else 0.0
+
+
+def kendall(labels: Sequence[int], scores: Sequence[float]) -> float:
+    """Kendall's tau-b (1945) between labels of two classes and scores; 0 when either side is constant.
+
+    Between two classes, concordant minus discordant pairs are (2 AUROC - 1) times the pairs of unlike labels.
+
+    >>> round(kendall([1, 0, 1, 0], [0.9, 0.1, 0.8, 0.2]), 4)
+    0.8165
+    """
+    n, ones = len(labels), sum(labels)
+    unlike = ones * (n - ones)
+    tied = sum(count * (count - 1) // 2 for count in Counter(scores).values())
+    apart = n * (n - 1) // 2 - tied
+    if not unlike or not apart:
+        return 0.0
+    return (2 * auroc(labels, scores) - 1) * unlike / math.sqrt(unlike * apart)
+
+
+def _ranks(values: Sequence[float]) -> list[float]:
+    """1-based ranks, ties at the mean of theirs."""
+    order = sorted(range(len(values)), key=lambda at: values[at])
+    ranks = [0.0] * len(values)
+    start = 0
+    for at in range(1, len(order) + 1):
+        if at == len(order) or values[order[at]] != values[order[start]]:
+            for place in order[start:at]:
+                ranks[place] = (start + 1 + at) / 2
+            start = at
+    return ranks
+
+
+def _interval(labels: Sequence[int], predicted: Sequence[int]) -> tuple[float, float]:
+    """95 % bootstrap interval of the balanced accuracy, items resampled within their class."""
+    import numpy as np
+
+    generator = np.random.default_rng(0)
+    means = np.zeros(SAMPLES)
+    classes = 0
+    for wanted in (1, 0):
+        right = [float(guess == wanted) for label, guess in zip(labels, predicted, strict=True) if label == wanted]
+        if right:
+            classes += 1
+            means += generator.binomial(len(right), math.fsum(right) / len(right), SAMPLES) / len(right)
+    if not classes:
+        return 0.0, 0.0
+    low, high = np.percentile(means / classes, [2.5, 97.5])
+    return float(low), float(high)
+
+
+# ---------------------------------------------------------------- as data and as text
+
+
+def to_json(found: Sequence[Agreement], *, engine: str, model: str, threshold: float) -> dict[str, JSON]:
+    """Every set, and over them the mean of each statistic and the sum of what is counted."""
+    return {
+        "engine": engine,
+        "model": model,
+        "threshold": threshold,
+        **_summary(found),
+        "sets": [
+            {
+                "name": one.name,
+                **_summary([one]),
+                "positives": one.positives,
+                "balanced_accuracy_interval": [round(one.low, 4), round(one.high, 4)],
+                "errors": dict(one.errors),
+            }
+            for one in found
+        ],
+    }
+
+
+def _summary(found: Sequence[Agreement]) -> dict[str, JSON]:
+    names = ("balanced_accuracy", "auroc", "f1", "kappa", "spearman", "kendall")
+    n, seconds = sum(one.n for one in found), math.fsum(one.seconds for one in found)
+    means = {name: round(math.fsum(getattr(one, name) for one in found) / max(1, len(found)), 4) for name in names}
+    return {
+        **means,
+        "n": n,
+        "failed": sum(len(one.errors) for one in found),
+        "seconds": round(seconds, 3),
+        "seconds_per_item": round(seconds / max(1, n), 4),
+    }
+
+
+def to_table(data: Mapping[str, JSON], *, markdown: bool = False) -> str:
+    """What `to_json` gave, as a table: one row a set, and their mean."""
+    head = ("set", "n", "balanced accuracy", "AUROC", "F1", "kappa", "Spearman", "Kendall", "failed", "s an item")
+    rows: list[tuple[str, ...]] = [head]
+    for one in data["sets"]:
+        low, high = one["balanced_accuracy_interval"]
+        rows.append((one["name"], *_cells(one, f"{one['balanced_accuracy']:.3f} [{low:.3f}, {high:.3f}]")))
+    if len(data["sets"]) > 1:
+        rows.append(("mean", *_cells(data, f"{data['balanced_accuracy']:.3f}")))
+    if markdown:
+        lines = ["| " + " | ".join(row) + " |" for row in rows]
+        return "\n".join([lines[0], "|---" * len(head) + "|", *lines[1:]])
+    widths = [max(len(row[at]) for row in rows) for at in range(len(head))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def _cells(one: Mapping[str, JSON], accuracy: str) -> list[str]:
+    figures = [f"{one[name]:.3f}" for name in ("auroc", "f1", "kappa", "spearman", "kendall")]
+    return [str(one["n"]), accuracy, *figures, str(one["failed"]), f"{one['seconds_per_item']:.3f}"]
