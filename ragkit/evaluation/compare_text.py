@@ -1,0 +1,173 @@
+"""A comparison of two runs as text, Markdown and JSON.
+
+Knows comparisons and their spelling; knows nothing of tests, stores or terminals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ragkit.domain import JSON
+from ragkit.evaluation.compare import Change, Compared, Comparison
+from ragkit.evaluation.runs import Run
+
+HEADER = ("metric", "old", "new", "change", "95 % interval", "p", "adjusted", "detectable", "verdict")
+SHOWN_HITS = 3
+
+
+def to_json(found: Comparison, *, examples: int | None = None) -> dict[str, JSON]:
+    """The comparison as JSON values; docs/evaluation.md describes the keys."""
+    return {
+        "old": _run(found.old),
+        "new": _run(found.new),
+        "n": found.n,
+        "alpha": found.alpha,
+        "drop": found.drop,
+        "metrics": [_metric(one) for one in found.metrics],
+        "settings": {key: {"old": old, "new": new} for key, (old, new) in found.settings.items()},
+        "worse": [_change(change) for change in found.worse[:examples]],
+        "better": [_change(change) for change in found.better[:examples]],
+        "notices": list(found.notices),
+    }
+
+
+def _run(run: Run) -> dict[str, JSON]:
+    return {"id": run.id, "name": run.name, "dataset": run.report.dataset, "finished_at": run.finished_at}
+
+
+def _metric(one: Compared) -> dict[str, JSON]:
+    return {
+        "metric": one.metric,
+        "old": round(one.old, 6),
+        "new": round(one.new, 6),
+        "change": round(one.interval.mean, 6),
+        "low": round(one.interval.low, 6),
+        "high": round(one.interval.high, 6),
+        "n": one.interval.n,
+        "p": round(one.p, 6),
+        "adjusted_p": round(one.adjusted, 6),
+        "detectable": round(one.detectable, 6),
+        "needed": one.needed,
+        "verdict": one.verdict,
+    }
+
+
+def _change(change: Change) -> dict[str, JSON]:
+    return {
+        "id": change.new.id,
+        "question": change.new.question,
+        "metric": change.metric,
+        "old": round(change.old.scores[change.metric], 6),
+        "new": round(change.new.scores[change.metric], 6),
+        "old_hits": list(change.old.hits),
+        "new_hits": list(change.new.hits),
+        "old_answer": change.old.answer,
+        "new_answer": change.new.answer,
+        "missed": list(change.new_trace.get("missed", [])),
+        "error": change.new.error,
+    }
+
+
+# ---------------------------------------------------------------- text
+
+
+def to_text(found: Comparison, *, examples: int = 10) -> str:
+    """For a terminal: the metrics, what else differs, and the questions that moved."""
+    rows = [HEADER, *(_row(one) for one in found.metrics)]
+    widths = [max(len(row[at]) for row in rows) for at in range(len(HEADER))]
+    lines = [_headline(found), ""]
+    for row in rows:
+        cells = [row[0].ljust(widths[0])]
+        cells += [cell.rjust(width) for cell, width in zip(row[1:-1], widths[1:-1], strict=True)]
+        lines.append("  ".join([*cells, row[-1]]).rstrip())
+    lines += ["", *_remarks(found)]
+    for what, changes in (("worse", found.worse), ("better", found.better)):
+        if changes:
+            lines += ["", f"{len(changes)} questions got {what}" + _shown(len(changes), examples)]
+        for change in changes[:examples]:
+            lines += _trace(change, "  ")
+    return "\n".join(lines)
+
+
+def to_markdown(found: Comparison, *, examples: int = 10) -> str:
+    """As Markdown: tables of metrics, and lists of questions."""
+    lines = [_headline(found), "", f"| {' | '.join(HEADER)} |", "|---" + "|---:" * (len(HEADER) - 2) + "|---|"]
+    lines += [f"| {' | '.join(_row(one))} |" for one in found.metrics]
+    lines += ["", *(f"- {remark}" for remark in _remarks(found))]
+    for what, changes in (("worse", found.worse), ("better", found.better)):
+        if changes:
+            lines += ["", f"### {len(changes)} questions got {what}" + _shown(len(changes), examples), ""]
+        for change in changes[:examples]:
+            first, *rest = _trace(change, "")
+            lines += [f"- {first}", *(f"  - {line.strip()}" for line in rest)]
+    return "\n".join(lines)
+
+
+def _headline(found: Comparison) -> str:
+    return f"{named(found.old)} -> {named(found.new)}: {found.n} questions of {found.new.report.dataset}"
+
+
+def named(run: Run) -> str:
+    """A run as people call it."""
+    return f"{run.name} (run {run.id})" if run.id else run.name
+
+
+def _row(one: Compared) -> tuple[str, ...]:
+    return (
+        one.metric,
+        f"{one.old:.3f}",
+        f"{one.new:.3f}",
+        f"{one.interval.mean:+.3f}",
+        f"{one.interval.low:+.3f} to {one.interval.high:+.3f}",
+        spell_p(one.p),
+        spell_p(one.adjusted),
+        f"{one.detectable:.3f}",
+        one.verdict,
+    )
+
+
+def spell_p(p: float) -> str:
+    """A p value as people read it.
+
+    >>> spell_p(0.04), spell_p(0.00005)
+    ('0.040', '<0.001')
+    """
+    return f"{p:.3f}" if p >= 0.001 else "<0.001"
+
+
+def _remarks(found: Comparison) -> list[str]:
+    """What the numbers mean, and what else differs between the runs."""
+    lines = [
+        f"{one.metric}: {one.interval.n} questions are too few to tell; a difference below {one.detectable:.2f} "
+        f"goes unseen, and one of {found.drop:g} takes about {one.needed:,} questions"
+        for one in found.too_small
+    ]
+    lines += [f"{key}: {old} -> {new}" for key, (old, new) in found.settings.items()]
+    old, new = found.old.report.seconds, found.new.report.seconds
+    lines.append(
+        f"seconds a question: median {old['p50']:.3f} -> {new['p50']:.3f}, 95 % {old['p95']:.3f} -> {new['p95']:.3f}"
+    )
+    return [*lines, *found.notices]
+
+
+def _shown(count: int, examples: int) -> str:
+    return f"; the first {examples}:" if count > examples else ":"
+
+
+def _trace(change: Change, indent: str) -> list[str]:
+    scores = f"{change.old.scores[change.metric]:.3f} -> {change.new.scores[change.metric]:.3f}"
+    lines = [f"{indent}{change.new.id}  {change.metric} {scores}  {change.new.question}"]
+    if change.new.error:
+        return [*lines, f"{indent}  failed: {change.new.error}"]
+    for label, scored, trace in (("old", change.old, change.old_trace), ("new", change.new, change.new_trace)):
+        if scored.answer:
+            lines.append(f"{indent}  {label} answer: {' '.join(scored.answer.split())}")
+        elif scored.hits:
+            lines.append(f"{indent}  {label}: {', '.join(_marked(scored.hits, trace))}")
+    return lines
+
+
+def _marked(hits: Sequence[str], trace: Mapping[str, JSON]) -> list[str]:
+    """The first hits, those that answer the question with a star."""
+    relevant = {hit["location"] for hit in trace.get("hits", []) if hit.get("relevant")}
+    return [hit + (" *" if hit in relevant else "") for hit in hits[:SHOWN_HITS]]
