@@ -254,6 +254,30 @@ class StageScore:
 
 
 @dataclass(frozen=True, slots=True)
+class Carrier:
+    """The sentence that carries a hit's score: words of the passage, and what the passage is without them.
+
+    Cosines are to the query; None without an embedder. `terms` are matched terms that no other sentence has.
+    """
+
+    text: str
+    cosine: float | None
+    passage_cosine: float | None
+    cosine_without: float | None
+    """The cosine of the passage, were this sentence not in it."""
+    terms: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a hit matched: the query's terms that it has and those that it lacks, each with its idf."""
+
+    matched: Mapping[str, float]
+    missing: Mapping[str, float]
+    carrier: Carrier | None
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """A passage that answers a query, with its final score in [0, 1] and every stage's opinion."""
 
@@ -264,6 +288,16 @@ class Hit:
     """Analysed query terms that the passage contains."""
     expanded: Excerpt | None = None
     """The passage with what stands around it, where that was asked for."""
+    explanation: Explanation | None = None
+    """Why it matched, where that was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class NearMiss:
+    """A passage that ranked just behind the last hit, and why."""
+
+    hit: Hit
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +315,8 @@ class SearchResult:
     """The cross-encoder that had the last word, or ""."""
     understood: Query | None = None
     """How the query was read."""
+    near_misses: tuple[NearMiss, ...] = ()
+    """What ranked behind the last hit, where an explanation was asked for."""
 
 
 # ---------------------------------------------------------------- answers

@@ -193,14 +193,17 @@ class Engine:
         rerank: bool | None = None,
         filters: Sequence[str] = (),
         expand: Expand = "none",
+        explain: bool = False,
     ) -> SearchResult:
         """The passages that answer a query, best first.
 
         `limit` and `mode` default to the settings; `rerank=False` leaves the order to fusion. Filters are
         `key=value` expressions, all of which must hold. A "quoted phrase" in the query must be held by every hit.
-        With `expand`, each hit comes with its neighbours or its section.
+        With `expand`, each hit comes with its neighbours or its section; with `explain`, with the sentence that
+        carries it, and the passages that nearly made it are named.
         """
         from ragkit.expand import widen
+        from ragkit.explain import NEAR_MISSES, near_misses
         from ragkit.query import notices as query_notices
         from ragkit.retrieve import retrieve
 
@@ -223,6 +226,7 @@ class Engine:
             asked = self._understood(query, snapshot)
             allowed = self._allowed(snapshot, filters, asked)
         depth = max(limit, self.settings.rerank.depth) if reranker else limit
+        depth = max(depth, limit + NEAR_MISSES) if explain else depth
         found = retrieve(
             asked.text,
             snapshot.dense if needs_vectors else None,
@@ -241,7 +245,11 @@ class Engine:
             with clock("rerank"):
                 hits = self._reranked(asked.text, hits, reranker)
         with clock("expand"):
+            behind = hits[limit : limit + NEAR_MISSES]
             hits = widen(hits[:limit], expand, self.store.neighbours, self.store.document_text)
+        if explain:
+            with clock("explain"):
+                hits = self._explained(asked, hits, found.terms, snapshot, embedder)
         return SearchResult(
             query=query,
             mode=settings.mode,
@@ -251,7 +259,18 @@ class Engine:
             notices=(*query_notices(asked, held=bool(hits)), *self._search_notices(asked.text, embedder)),
             reranker=reranker.name if reranker else "",
             understood=asked,
+            near_misses=near_misses(behind, hits[-1]) if explain and hits else (),
         )
+
+    def _explained(
+        self, asked: Query, hits: tuple[Hit, ...], terms: Sequence[str], snapshot: Snapshot, embedder: Embedder | None
+    ) -> tuple[Hit, ...]:
+        from ragkit.explain import explain, weights
+
+        language = self.settings.lexical.language
+        known = terms if snapshot.manifest.language == language else ()
+        idf = weights(known, lambda term: snapshot.lexical.holders(term), snapshot.manifest.chunks)
+        return explain(asked.text, hits, idf, embedder, language)
 
     def _understood(self, query: str, snapshot: Snapshot) -> Query:
         """The query with its phrases and names told apart, and its words spelled as the corpus spells them."""

@@ -95,7 +95,7 @@ def require_known(filters: Iterable[Filter], documents: Sequence[Mapping[str, JS
 
 
 def _known(key: str, documents: Iterable[Mapping[str, JSON]]) -> str:
-    counts = Counter(name for metadata in documents for name in _keys(metadata))
+    counts = Counter(name for metadata in documents for name in _keys(metadata) if name not in OWN_KEYS)
     names = [*OWN_KEYS, *(name for name, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0])))]
     near = difflib.get_close_matches(key, names, n=1)
     more = f" and {len(names) - SHOWN_KEYS} more" if len(names) > SHOWN_KEYS else ""

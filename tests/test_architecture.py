@@ -23,6 +23,7 @@ ROWS = [
         "retrieve",
         "rerank",
         "expand",
+        "explain",
         "context",
         "generate",
         "verify",

@@ -230,3 +230,21 @@ def test_hits_and_sources_come_with_what_stands_around_them_when_that_is_asked_f
         more = engine.ask("What is topic4 about?").context.sources[0]
     assert shown.text in more.text
     assert len(more.text) > len(shown.text)
+
+
+@pytest.mark.parametrize("mode", ["hybrid", "dense", "lexical"])
+def test_an_explained_search_ranks_as_ever_and_names_what_nearly_made_it(engine: Engine, mode: str) -> None:
+    query = "restart the service after a backup"
+    plain = engine.search(query, mode=mode, limit=1)  # type: ignore[arg-type]
+    told = engine.search(query, mode=mode, limit=1, explain=True)  # type: ignore[arg-type]
+    assert [hit.passage for hit in told.hits] == [hit.passage for hit in plain.hits]
+    assert plain.near_misses == ()
+    assert plain.hits[0].explanation is None
+    why = told.hits[0].explanation
+    assert why is not None
+    assert why.carrier is not None
+    assert why.carrier.text in told.hits[0].passage.chunk.text
+    assert why.matched
+    assert [miss.hit.passage.path for miss in told.near_misses] == [
+        path for path in ("backup.md", "guide/ports.md") if path != told.hits[0].passage.path
+    ]

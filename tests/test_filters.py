@@ -113,7 +113,7 @@ def test_bad_filter_is_named(expression: str) -> None:
 
 DOCUMENTS: list[dict[str, Any]] = [
     {"date": "2024-03-09", "tags": ["a"], "author": {"name": "Ada", "mail": None}},
-    {"date": "2024-03", "weight": 3},
+    {"date": "2024-03", "weight": 3, "title": "x"},
     {},
 ]
 

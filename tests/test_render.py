@@ -16,14 +16,17 @@ from ragkit import render
 from ragkit.config import VerifySettings
 from ragkit.domain import (
     Answer,
+    Carrier,
     Chunk,
     Context,
     Correction,
     Draft,
     Excerpt,
+    Explanation,
     Hit,
     IngestReport,
     LedgerRow,
+    NearMiss,
     Passage,
     SearchResult,
     Source,
@@ -54,8 +57,14 @@ def result(text: str = TEXT, path: str = "backup.md", *, expanded: bool = False)
     chunk = Chunk(0, len(text), text, ("Restore",), "restore", start_line=5, end_line=8)
     stages = (StageScore("dense", 1, 0.8), StageScore("lexical", None, None))
     wide = Excerpt(path, 4, 9, "line", f"Before.\n{text}After.") if expanded else None
-    hit = Hit(Passage(7, 1, 0, path, "Backups", chunk), 0.91234, stages, ("restor",), wide)
-    return SearchResult("restore", "hybrid", (hit,), "000001", {"dense": 0.0012}, (), understood=ASKED)
+    why = Explanation(
+        {"restor": 1.386}, {"fast": 2.1}, Carrier("To restore a backup, run it.", 0.7, 0.8, 0.5, ("restor",))
+    )
+    hit = Hit(Passage(7, 1, 0, path, "Backups", chunk), 0.91234, stages, ("restor",), wide, why)
+    miss = NearMiss(replace(hit, score=0.5, explanation=None), "dense 0.400 against 0.800")
+    return SearchResult(
+        "restore", "hybrid", (hit,), "000001", {"dense": 0.0012}, (), understood=ASKED, near_misses=(miss,)
+    )
 
 
 REPORT = IngestReport(
@@ -85,6 +94,7 @@ INGEST = render.ingest_json(REPORT)
         ("Hit", SEARCH["hits"][0]),
         ("Expanded", SEARCH["hits"][0]["expanded"]),
         ("Stage", SEARCH["hits"][0]["stages"][0]),
+        ("Carrier", SEARCH["hits"][0]["carrier"]),
         ("Answer", ANSWER),
         ("Claim", ANSWER["claims"][0]),
         ("Quote", ANSWER["claims"][0]["quotes"][0]),
@@ -152,6 +162,11 @@ def test_a_hit_shows_its_place_headings_score_and_words() -> None:
         "   Backups > Restore\n"
         "   # Restore To restore a backup, run `vault restore`. The service must be stopped first.\n"
         "   dense #1 0.800  lexical -\n"
+        "   terms restor 1.39; lacks fast 2.10\n"
+        "   carried by “To restore a backup, run it.”: cosine 0.800, without it 0.500; only it has restor\n"
+        "\n"
+        "nearly:\n"
+        "   backup.md:L5-L8  0.500  dense 0.400 against 0.800\n"
         "\n"
         "mode hybrid; not reranked: rerank.model is none or unused; snapshot 000001\n"
         "dense 1 ms"

@@ -36,7 +36,9 @@ if TYPE_CHECKING:
     help="Show each hit with the passages beside it, or with its section.",
 )
 @click.option("--no-spelling", is_flag=True, help="Search for every word as it is written.")
-@click.option("--explain", is_flag=True, help="Show every stage's rank and score, and the time each took.")
+@click.option(
+    "--explain", is_flag=True, help="Show why: stages, terms, the sentence that counts, near misses, times."
+)
 @click.option(
     "--filter", "filters", multiple=True, metavar="KEY=VALUE", help="Only documents that match; repeatable."
 )
@@ -72,6 +74,7 @@ def search(
             rerank=False if no_rerank else None,
             filters=filters,
             expand=expand,
+            explain=explain,
         )
     for notice in result.notices:
         state.say(notice)

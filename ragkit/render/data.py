@@ -8,12 +8,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ragkit.domain import Answer, Claim, Context, Draft, Hit, IngestReport, Query, Quote, SearchResult, Source
+from ragkit.domain import (
+    Answer,
+    Carrier,
+    Claim,
+    Context,
+    Draft,
+    Hit,
+    IngestReport,
+    Query,
+    Quote,
+    SearchResult,
+    Source,
+)
 
 
 def search_json(result: SearchResult, *, explain: bool = False) -> dict[str, Any]:
-    """A search as JSON; with `explain` every hit has its `stages` and `terms`."""
-    return {
+    """A search as JSON; with `explain` every hit says why it was found, and the next best ones why they were not."""
+    data = {
         "query": result.query,
         "mode": result.mode,
         "snapshot": result.snapshot,
@@ -23,6 +35,9 @@ def search_json(result: SearchResult, *, explain: bool = False) -> dict[str, Any
         "timings": _seconds(result.timings),
         "notices": list(result.notices),
     }
+    if explain:
+        data["near_misses"] = [{**hit_json(one.hit, explain=True), "why": one.why} for one in result.near_misses]
+    return data
 
 
 def _query(query: Query) -> dict[str, Any]:
@@ -65,7 +80,23 @@ def hit_json(hit: Hit, *, explain: bool = False) -> dict[str, Any]:
             }
             for stage in hit.stages
         ]
+    if explain and hit.explanation:
+        why = hit.explanation
+        data["matched"] = {term: round(weight, 3) for term, weight in why.matched.items()}
+        data["missing"] = {term: round(weight, 3) for term, weight in why.missing.items()}
+        data["carrier"] = _carrier(why.carrier) if why.carrier else None
     return data
+
+
+def _carrier(carrier: Carrier) -> dict[str, Any]:
+    """The sentence that carries a hit's score."""
+    numbers = {
+        "cosine": carrier.cosine,
+        "passage_cosine": carrier.passage_cosine,
+        "cosine_without": carrier.cosine_without,
+    }
+    rounded = {key: None if value is None else round(value, 4) for key, value in numbers.items()}
+    return {"text": carrier.text, **rounded, "terms": list(carrier.terms)}
 
 
 def answer_json(answer: Answer, *, show_context: bool = False) -> dict[str, Any]:

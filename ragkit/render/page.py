@@ -6,14 +6,28 @@ Knows the domain and the layout; whether there is colour, and how wide the page 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from ragkit.domain import Answer, Claim, Context, Hit, IngestReport, Quote, SearchResult, Source, location
+from ragkit.domain import (
+    Answer,
+    Claim,
+    Context,
+    Hit,
+    IngestReport,
+    NearMiss,
+    Query,
+    Quote,
+    SearchResult,
+    Source,
+    location,
+)
 from ragkit.render.terminal import clean, emphasise, one_line, shorten, style, wrap
 from ragkit.text import analyse, snippet, term_spans
 
 SNIPPET = 240
 """Characters of a hit that are shown."""
+CARRIER = 120
+"""Columns of the sentence that carries a hit."""
 QUOTED_LINES = 4
 """Lines of a quote that are shown; JSON has them all."""
 NEAREST = 3
@@ -52,14 +66,50 @@ def _hit(number: int, hit: Hit, digits: int, color: bool, explain: bool, width: 
     if explain:
         stages = (f"{s.stage} {_rank(s.rank)} {_score(s.score)}".rstrip() for s in hit.stages)
         lines.append(indent + style("  ".join(stages), "dim", color))
+        lines += [wrap(style(line, "dim", color), width, indent) for line in _reasons(hit)]
     return "\n".join(lines)
 
 
 def _explanation(result: SearchResult, color: bool) -> str:
     reranker = f"reranked by {result.reranker}" if result.reranker else "not reranked: rerank.model is none or unused"
     seconds = "  ".join(f"{stage} {_duration(value)}" for stage, value in result.timings.items())
-    lines = (f"mode {result.mode}; {reranker}; snapshot {result.snapshot}", seconds)
-    return "\n".join(style(line, "dim", color) for line in lines if line)
+    lines = [f"mode {result.mode}; {reranker}; snapshot {result.snapshot}", *_read(result.understood), seconds]
+    if result.near_misses:
+        lines[:0] = ["nearly:", *(_near_miss(one) for one in result.near_misses), ""]
+    return "\n".join(style(line, "dim", color) for line in lines).rstrip()
+
+
+def _reasons(hit: Hit) -> Iterator[str]:
+    """The terms that a hit has and lacks, with their weights, and the sentence that carries it."""
+    why = hit.explanation
+    if why is None:
+        return
+    named = {what: _weights(terms) for what, terms in (("terms", why.matched), ("lacks", why.missing)) if terms}
+    if named:
+        yield "; ".join(f"{what} {terms}" for what, terms in named.items())
+    if carrier := why.carrier:
+        worth = [f"only it has {', '.join(map(one_line, carrier.terms))}"] if carrier.terms else []
+        if carrier.passage_cosine is not None and carrier.cosine_without is not None:
+            worth.insert(0, f"cosine {carrier.passage_cosine:.3f}, without it {carrier.cosine_without:.3f}")
+        yield f"carried by “{shorten(one_line(carrier.text), CARRIER)}”" + (f": {'; '.join(worth)}" if worth else "")
+
+
+def _weights(terms: Mapping[str, float]) -> str:
+    return "  ".join(f"{one_line(term)} {weight:.2f}" for term, weight in terms.items())
+
+
+def _near_miss(one: NearMiss) -> str:
+    return f"   {one_line(one.hit.passage.location)}  {one.hit.score:.3f}  {one_line(one.why)}"
+
+
+def _read(query: Query | None) -> Iterator[str]:
+    """What was found in the query besides words."""
+    if query is None:
+        return
+    parts = [("phrases", query.phrases), ("identifiers", query.identifiers), ("versions", query.versions)]
+    parts += [("an error message, without", query.left_out)] if query.left_out else []
+    if said := [f"{what} {', '.join(map(one_line, found))}" for what, found in parts if found]:
+        yield "; ".join(said)
 
 
 def search_markdown(result: SearchResult) -> str:
