@@ -103,3 +103,10 @@ def models() -> None:
     directory = Settings().models_directory
     prepare("all-MiniLM-L6-v2", "embedder", directory)
     prepare("smollm2-135m-instruct", "generator", directory)
+
+
+def pytest_unconfigure() -> None:
+    """llama_cpp keeps two files open to the end; Python would complain of them in our name."""
+    if utilities := sys.modules.get("llama_cpp._utils"):
+        utilities.outnull_file.close()
+        utilities.errnull_file.close()

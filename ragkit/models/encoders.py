@@ -31,6 +31,8 @@ MIN_MEAN_COSINE = 0.99
 MIN_COSINE = 0.95
 MAX_MEAN_DIFFERENCE = 0.02
 """Of a cross-encoder's scores in [0, 1]."""
+AS_FAST = 0.9
+"""Candidates within this share of the fastest count as equally fast: timings vary, and parity decides."""
 PASSAGES = 24
 BATCH_TOKENS = (512, 2048, 8192)
 
@@ -119,10 +121,6 @@ def prepare_onnx(
         "reference": "sentence-transformers" if model is not None else "the repository's ONNX file",
         "candidates": [candidate.as_json() for candidate in (*baseline, *candidates)],
     }
-
-
-AS_FAST = 0.9
-"""Candidates within this share of the fastest count as equally fast: timings vary, and parity decides."""
 
 
 def choose(candidates: Sequence[Candidate], prefer: Literal["speed", "fidelity"]) -> Candidate:
