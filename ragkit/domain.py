@@ -48,13 +48,17 @@ class Section:
     """A stretch of a document under one heading, up to the next heading of any level.
 
     `heading` is the path from the outermost heading to this one, without the document's title unless
-    the title is itself a heading; `anchor` is the fragment that links to it, or "".
+    the title is itself a heading; `anchor` is the fragment that links to it, or "". `symbol` sections
+    define or describe one symbol (a class, a function): what is said of two never shares a chunk. `words` are
+    title and path in plain words, for a path of identifiers, which an embedder reads badly.
     """
 
     start: int
     end: int
     heading: tuple[str, ...]
     anchor: str = ""
+    symbol: bool = False
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +66,9 @@ class Block:
     """A unit of a document's structure that a chunker prefers not to cut: `text[start:end]`.
 
     Blocks are in order and do not overlap; together they hold every character worth indexing, so what
-    lies between them is blank, front matter or boilerplate. `rows` are the spans of a table's rows or of
-    a list's items, within the block; `header` is the span of a table's header rows (delimiter included).
+    lies between them is blank, front matter or boilerplate. `rows` are the spans of a table's rows, of a
+    list's items or of the statements of code, within the block; `header` is the span of a table's header rows
+    (delimiter included) or of a definition's signature.
     """
 
     kind: BlockKind
@@ -155,7 +160,7 @@ class Chunk:
     """A passage of a document: `document.text[start:end] == text`, always.
 
     `context` is what stands in front of the text when it is embedded and indexed (title and heading
-    path, one line), `prefix` a repeated table header; neither is ever cited. `tokens` counts `indexed`
+    path, one line), `prefix` a repeated table header or signature; neither is ever cited. `tokens` counts `indexed`
     in the embedder's tokens, special tokens excluded. `start_line` and `end_line` are source positions,
     1-based and inclusive, counted in `unit`.
     """

@@ -59,6 +59,7 @@ DOORS = {
     "selectolax": {"loaders"},
     "docutils": {"loaders"},
     "markdown_it": {"loaders"},
+    "tree_sitter": {"loaders.grammars"},
     "pypdfium2": {"loaders"},
     "docx": {"loaders"},
     "nbformat": {"loaders"},

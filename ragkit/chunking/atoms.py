@@ -65,15 +65,41 @@ def _table(cutter: Cutter, block: Block, budget: int) -> Iterator[Atom]:
 
 
 def _code(cutter: Cutter, block: Block, budget: int) -> Iterator[Atom]:
+    """Statements where they are known, else lines; the signature goes in front of every chunk but the first.
+
+    Outer statements are better places to cut than those inside of them, and those than any line.
+    """
+    header = block.header
+    if header and cutter.count(*header) > budget // PREFIX_SHARE:
+        header = None
+    room = budget - cutter.header_tokens(header)
+    starts = [row[0] for row in block.rows]
+    outermost = min((_indent(cutter.text, start) for start in starts), default=0)
+    for start, end in cover(block.start, block.end, starts):
+        cut = ITEM if _indent(cutter.text, start) == outermost else SENTENCE
+        if start == block.start:
+            cut = BLOCK
+        if starts and cutter.count(start, end) <= room:
+            yield Atom(start, end, cut, header if start > block.start else None, repeatable=False)
+            continue
+        yield from _lines(cutter, start, end, room, cut, header if start > block.start else None)
+
+
+def _lines(cutter: Cutter, start: int, end: int, budget: int, cut: int, header: Span | None = None) -> Iterator[Atom]:
     """Lines; a cut after a blank line is the better one."""
-    cut = BLOCK
-    for start, end in cover(block.start, block.end, line_starts(cutter.text, block.start, block.end)):
-        if cutter.count(start, end) <= budget:
-            yield Atom(start, end, cut, repeatable=False)
+    for line in cover(start, end, line_starts(cutter.text, start, end)):
+        if cutter.count(*line) <= budget:
+            yield Atom(*line, cut, header, repeatable=False)
         else:
-            for atom in sentence_atoms(cutter, start, end, budget, cut):
-                yield Atom(atom.start, atom.end, atom.cut, repeatable=False)
-        cut = ITEM if cutter.text[start:end].isspace() else LINE
+            for atom in sentence_atoms(cutter, *line, budget, cut):
+                yield Atom(atom.start, atom.end, atom.cut, header, repeatable=False)
+        cut = ITEM if cutter.text[slice(*line)].isspace() else LINE
+
+
+def _indent(text: str, start: int) -> int:
+    """Columns in front of the first character of a line."""
+    line = text[start : start + 200].expandtabs(4)
+    return len(line) - len(line.lstrip(" "))
 
 
 def sentence_atoms(

@@ -41,7 +41,7 @@ class Atom:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A chunk to be: its span, where its new text starts after the overlap, and the table header to repeat."""
+    """A chunk to be: its span, where its new text starts after the overlap, and the header to repeat."""
 
     start: int
     fresh: int
@@ -63,7 +63,7 @@ class Cutter:
         self.lines = LineIndex(document)
         # What a line break between context, header and text costs: nothing in most vocabularies.
         self._joint = max(0, self.length("a\nb") - self.length("a") - self.length("b"))
-        self._contexts: dict[tuple[str, ...], tuple[str, int]] = {}
+        self._contexts: dict[tuple[tuple[str, ...], tuple[str, ...]], tuple[str, int]] = {}
         self._last = -1
 
     def count(self, start: int, end: int) -> int:
@@ -73,22 +73,26 @@ class Cutter:
     def length(self, text: str) -> int:
         return len(self.tokenizer.spans(text))
 
-    def context(self, heading: tuple[str, ...]) -> tuple[str, int]:
-        """The line in front of a chunk, and its tokens."""
-        if heading not in self._contexts:
-            text = context_line(self.document.title, heading, self.limit // CONTEXT_SHARE, self.length)
-            self._contexts[heading] = (text, self.length(text) + self._joint if text else 0)
-        return self._contexts[heading]
+    def context(self, heading: tuple[str, ...], words: tuple[str, ...] = ()) -> tuple[str, int]:
+        """The line in front of a chunk, and its tokens; `words` stand for title and heading where there are any."""
+        key = (heading, words)
+        if key not in self._contexts:
+            title, *path = words or (self.document.title, *heading)
+            text = context_line(title, tuple(path), self.limit // CONTEXT_SHARE, self.length)
+            self._contexts[key] = (text, self.length(text) + self._joint if text else 0)
+        return self._contexts[key]
 
     def header_tokens(self, header: Span | None) -> int:
-        """Tokens that repeating a table's header takes."""
+        """Tokens that repeating a table's header or a signature takes."""
         return self.count(*header) + self._joint if header else 0
 
     # -------------------------------------------------------- pieces to chunks
 
-    def emit(self, pieces: Iterable[Piece], heading: tuple[str, ...], anchor: str) -> Iterator[Chunk]:
+    def emit(
+        self, pieces: Iterable[Piece], heading: tuple[str, ...], anchor: str, words: tuple[str, ...] = ()
+    ) -> Iterator[Chunk]:
         """Chunks of the pieces; one that is too long after all is cut again, never truncated."""
-        context, _ = self.context(heading)
+        context, _ = self.context(heading, words)
         for piece in pieces:
             start, end = trim(self.text, piece.start, piece.end)
             fresh, _ = trim(self.text, piece.fresh, piece.end)
@@ -101,7 +105,7 @@ class Cutter:
             made = Chunk(start, end, text, heading, anchor, context, prefix, unit=self.document.lines.unit)
             tokens = self.length(made.indexed)
             if tokens > self.limit and end - start > 1:
-                yield from self.emit(self._smaller(piece, start, fresh, end), heading, anchor)
+                yield from self.emit(self._smaller(piece, start, fresh, end), heading, anchor, words)
                 continue
             if tokens > self.limit:  # a single character: its context has to go
                 made = Chunk(start, end, text, heading, anchor, unit=self.document.lines.unit)

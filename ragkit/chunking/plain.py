@@ -88,8 +88,8 @@ def fixed(cutter: Cutter) -> list[Chunk]:
 
 def _blind_budget(cutter: Cutter) -> int:
     """What the longest context of the document leaves: these strategies learn where a chunk stands afterwards."""
-    headings = {section.heading for section in cutter.document.sections} | {()}
-    return cutter.limit - max(cutter.context(heading)[1] for heading in headings)
+    paths = {(section.heading, section.words) for section in cutter.document.sections} | {((), ())}
+    return cutter.limit - max(cutter.context(*path)[1] for path in paths)
 
 
 def _body(cutter: Cutter) -> Span:
@@ -102,8 +102,8 @@ def _located(cutter: Cutter, pieces: Iterable[Piece]) -> list[Chunk]:
     chunks: list[Chunk] = []
     for piece in pieces:
         section = cutter.document.section_at(piece.fresh)
-        heading, anchor = (section.heading, section.anchor) if section else ((), "")
-        chunks.extend(cutter.emit([piece], heading, anchor))
+        heading, anchor, words = (section.heading, section.anchor, section.words) if section else ((), "", ())
+        chunks.extend(cutter.emit([piece], heading, anchor, words))
     return chunks
 
 

@@ -5,8 +5,8 @@ Knows sections and headings; knows nothing of formats.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from ragkit.chunking.atoms import atoms
 from ragkit.chunking.cutter import CONTEXT_SHARE, Cutter
@@ -24,17 +24,19 @@ class Group:
     """Blocks that are packed together: one section, or a few tiny ones."""
 
     blocks: tuple[Block, ...]
-    heading: tuple[str, ...]
-    anchor: str
+    heading: tuple[str, ...] = ()
+    anchor: str = ""
+    symbol: bool = False
+    words: tuple[str, ...] = ()
 
 
 def by_structure(cutter: Cutter) -> list[Chunk]:
     """Follow the document's structure."""
     chunks: list[Chunk] = []
     for group in groups(cutter):
-        budget = cutter.limit - cutter.context(group.heading)[1]
+        budget = cutter.limit - cutter.context(group.heading, group.words)[1]
         parts = list(atoms(cutter, group.blocks, budget))
-        chunks.extend(cutter.emit(cutter.pack(parts, budget), group.heading, group.anchor))
+        chunks.extend(cutter.emit(cutter.pack(parts, budget), group.heading, group.anchor, group.words))
     return chunks
 
 
@@ -60,32 +62,43 @@ def _sections(cutter: Cutter) -> Iterator[Group]:
     for block in cutter.blocks:
         section = cutter.document.section_at(block.start) if cutter.document.sections else sections[0]
         if held and (section is not owner or _gap(cutter.text, held[-1].end, block.start) > GAP_CHARS):
-            yield Group(tuple(held), owner.heading if owner else (), owner.anchor if owner else "")
+            yield _group(held, owner)
             held = []
         owner = section
         held.append(block)
     if held:
-        yield Group(tuple(held), owner.heading if owner else (), owner.anchor if owner else "")
+        yield _group(held, owner)
+
+
+def _group(blocks: Sequence[Block], owner: Section | None) -> Group:
+    if owner is None:
+        return Group(tuple(blocks))
+    return Group(tuple(blocks), owner.heading, owner.anchor, owner.symbol, owner.words)
 
 
 def _joined(cutter: Cutter, first: Group, second: Group, tiny: int) -> Group | None:
     """Both groups in one, or None: the first is tiny, the second its sibling or child, and they fit in a chunk.
 
-    A bare heading always goes with its child, which loses nothing: the child's path holds it.
+    A bare heading always goes with its child, which loses nothing: the child's path holds it. What there is to say
+    of a symbol goes with its first member at most, so that every passage is found by the name of its symbol.
     """
     start, end = first.blocks[0].start, first.blocks[-1].end
     if cutter.count(start, end) >= tiny or _gap(cutter.text, end, second.blocks[0].start) > GAP_CHARS:
         return None
     depth = len(first.heading)
     if second.heading[:depth] == first.heading and all(block.kind == "heading" for block in first.blocks):
-        return Group(first.blocks + second.blocks, second.heading, second.anchor)
+        return replace(second, blocks=first.blocks + second.blocks)
+    member = first.symbol and second.heading[:depth] == first.heading and len(second.heading) <= depth + 1
+    if (first.symbol or second.symbol) and not member:
+        return None
     common = [ours for ours, theirs in zip(first.heading, second.heading, strict=False) if ours == theirs]
     path = first.heading[: len(common)]
     if len(path) < depth - 1 or (depth > 1 and not path):
         return None
-    if cutter.count(start, second.blocks[-1].end) + cutter.context(path)[1] > cutter.limit:
+    words = first.words if path == first.heading else ()
+    if cutter.count(start, second.blocks[-1].end) + cutter.context(path, words)[1] > cutter.limit:
         return None
-    return Group(first.blocks + second.blocks, path, first.anchor)
+    return Group(first.blocks + second.blocks, path, first.anchor, first.symbol, words)
 
 
 def _gap(text: str, start: int, end: int) -> int:

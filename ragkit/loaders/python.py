@@ -10,12 +10,14 @@ import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
-from ragkit.domain import Block, Document, Section, Span
+from ragkit.domain import Block, Document
 from ragkit.loaders.charset import decode
-from ragkit.loaders.source import source_document
-from ragkit.loaders.structure import fill_gaps, line_starts, trim
+from ragkit.loaders.source import plain_source
+from ragkit.loaders.structure import line_starts, trim
+from ragkit.loaders.symbols import MAX_DEPTH, Symbol, code_document
 
 _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+_BRANCHES = (ast.If, ast.Try, ast.With, ast.For, ast.While)
 
 
 def load_python(data: bytes, path: str) -> Document:
@@ -26,13 +28,12 @@ def load_python(data: bytes, path: str) -> Document:
             warnings.simplefilter("ignore")  # invalid escapes and the like are the author's concern
             module = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return source_document(text, path, "python")
-    starts = line_starts(text)
-    blocks: list[Block] = []
-    marks: list[tuple[int, tuple[str, ...]]] = [(0, ())]
-    _walk(text, starts, module.body, (), (0, len(text)), blocks, marks)
-    filled = tuple(fill_gaps(text, blocks, kind="code"))
-    return Document(path, text, "python", module_name(path), {}, _sections(marks, len(text)), filled)
+        return plain_source(text, path, "python")
+    reader = _Reader(text)
+    blocks = []
+    if module.body and _is_docstring(module.body[0]):
+        blocks.append(Block("paragraph", *trim(text, *reader.lines(module.body[0]))))
+    return code_document(text, path, "python", module_name(path), list(reader.symbols(module.body, 0)), blocks)
 
 
 def module_name(path: str) -> str:
@@ -47,35 +48,77 @@ def module_name(path: str) -> str:
     return ".".join(parts)
 
 
-def _walk(
-    text: str,
-    starts: Sequence[int],
-    body: Sequence[ast.stmt],
-    names: tuple[str, ...],
-    within: Span,
-    blocks: list[Block],
-    marks: list[tuple[int, tuple[str, ...]]],
-) -> None:
-    """Blocks of a module's or a class's body; `marks` gets (offset, qualified names) where a section starts."""
-    for at, statement in enumerate(body):
-        start, end = _span(text, starts, statement)
-        start = max(start, within[0])
-        if at == 0 and _is_docstring(statement):
-            blocks.append(Block("paragraph", *_with_opening(text, start, end, within, names)))
-        elif isinstance(statement, _Definition):
-            inner = (*names, statement.name)
-            if start < end and start >= marks[-1][0]:
-                marks.append((start, inner))
-            if isinstance(statement, ast.ClassDef) and len(names) < 8:
-                _walk(text, starts, statement.body, inner, (start, end), blocks, marks)
-            else:
-                blocks.append(Block("code", start, end))
-            marks.append((end, names))
+class _Reader:
+    """A module's text and where its lines start."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.starts = line_starts(text)
+
+    def symbols(self, body: Sequence[ast.stmt], after: int, depth: int = 0) -> Iterator[Symbol]:
+        """Definitions in a module's or class's body, also where they depend on a condition; none before `after`."""
+        for statement in body:
+            if isinstance(statement, _Definition):
+                symbol = self._symbol(statement, after, depth)
+                if symbol.start < symbol.end:
+                    yield symbol
+                    after = symbol.end
+            elif isinstance(statement, _BRANCHES):
+                for branch in _bodies(statement):
+                    for symbol in self.symbols(branch, after, depth):
+                        yield symbol
+                        after = symbol.end
+
+    def lines(self, statement: ast.stmt) -> tuple[int, int]:
+        """The statement's lines, decorators included."""
+        decorators = statement.decorator_list if isinstance(statement, _Definition) else []
+        first = min([statement.lineno, *(decorator.lineno for decorator in decorators)])
+        last = min(statement.end_lineno or first, len(self.starts) - 1)
+        return self.starts[first - 1], self.starts[last]
+
+    def _symbol(self, node: _Definition, after: int, depth: int) -> Symbol:
+        start, end = self.lines(node)
+        start = max(self._comment(start), after)
+        end = max(trim(self.text, start, end)[1], start)
+        inner = self.starts[node.body[0].lineno - 1]
+        if isinstance(node.body[0], _Definition):
+            inner = self.lines(node.body[0])[0]
+        head = (self.starts[node.lineno - 1], inner)
+        opening = self.lines(node.body[0])[1] if _is_docstring(node.body[0]) else 0
+        members: tuple[Symbol, ...] = ()
+        if isinstance(node, ast.ClassDef) and depth < MAX_DEPTH:
+            members = tuple(self.symbols(node.body, max(start, opening, head[1]), depth + 1))
+        statements = sorted({self.lines(part)[0] for part in _statements(node)})
+        return Symbol(node.name, start, end, head, tuple(statements), members, opening)
+
+    def _comment(self, start: int) -> int:
+        """Where the comment right above a line begins; the line itself if there is none."""
+        while start:
+            above = self.text.rfind("\n", 0, start - 1) + 1
+            if not self.text[above:start].lstrip().startswith("#"):
+                break
+            start = above
+        return start
 
 
-def _with_opening(text: str, start: int, end: int, within: Span, names: tuple[str, ...]) -> Span:
-    """A class's docstring goes with its `class` line."""
-    return (within[0], end) if names else (start, end)
+def _bodies(statement: ast.stmt) -> Iterator[Sequence[ast.stmt]]:
+    """The branches of a compound statement, in order."""
+    yield getattr(statement, "body", ())
+    for handler in getattr(statement, "handlers", ()):
+        yield handler.body
+    yield getattr(statement, "orelse", ())
+    yield getattr(statement, "finalbody", ())
+
+
+def _statements(node: ast.AST) -> Iterator[ast.stmt]:
+    """Every statement below a node."""
+    pending = list(ast.iter_child_nodes(node))
+    while pending:
+        part = pending.pop()
+        if isinstance(part, ast.stmt):
+            yield part
+        if isinstance(part, ast.stmt | ast.ExceptHandler | ast.match_case):
+            pending.extend(ast.iter_child_nodes(part))
 
 
 def _is_docstring(statement: ast.stmt) -> bool:
@@ -84,20 +127,3 @@ def _is_docstring(statement: ast.stmt) -> bool:
         and isinstance(statement.value, ast.Constant)
         and isinstance(statement.value.value, str)
     )
-
-
-def _span(text: str, starts: Sequence[int], statement: ast.stmt) -> Span:
-    decorators = statement.decorator_list if isinstance(statement, _Definition) else []
-    first = min([statement.lineno, *(decorator.lineno for decorator in decorators)])
-    last = min(statement.end_lineno or first, len(starts) - 1)
-    return trim(text, starts[first - 1], starts[last])
-
-
-def _sections(marks: Sequence[tuple[int, tuple[str, ...]]], length: int) -> tuple[Section, ...]:
-    def covering() -> Iterator[Section]:
-        for (start, names), (end, _) in zip(marks, [*marks[1:], (length, ())], strict=True):
-            if start < end:
-                path = tuple(".".join(names[: depth + 1]) for depth in range(len(names)))
-                yield Section(start, end, path, ".".join(names))
-
-    return tuple(covering())

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 from ragkit.domain import JSON, Block, BlockKind, Document, Span
 from ragkit.loaders.charset import decode
 from ragkit.loaders.frontmatter import with_date
+from ragkit.loaders.rst_entries import entries
 from ragkit.loaders.structure import Heading, Slugs, fill_gaps, line_starts, paragraphs, sections, trim
+from ragkit.loaders.symbols import nested
 
 if TYPE_CHECKING:
     from docutils import nodes
@@ -38,7 +40,7 @@ _INLINE = re.compile(
 
 
 def load_rst(data: bytes, path: str) -> Document:
-    """Headings become sections with docutils' ids as anchors; comments and targets are in no block."""
+    """Headings and descriptions of symbols become sections; comments and targets are in no block."""
     text = decode(data, path)
     starts = line_starts(text)
     headings, title_spans = _headings(text, starts)
@@ -50,7 +52,10 @@ def load_rst(data: bytes, path: str) -> Document:
         blocks.extend(_blocks(text, paragraphs(text, start, end), ignored))
     filled = tuple(fill_gaps(text, blocks, ignored))
     title = headings[0].text if headings else ""
-    return Document(path, text, "rst", title, metadata, sections(headings, len(text)), filled)
+    unread = [*ignored, *((block.start, block.end) for block in filled if block.kind == "code")]
+    symbols = [entry for entry in entries(text) if not any(a <= entry.start < b for a, b in unread)]
+    found = nested(sections(headings, len(text)), symbols)
+    return Document(path, text, "rst", title, metadata, found, filled)
 
 
 # ---------------------------------------------------------------- sections
