@@ -254,4 +254,31 @@ def _show_comparison(found: Comparison, format_: str, examples: int) -> None:
         click.echo(compare_text.to_text(found, examples=examples))
 
 
-COMMANDS = (run_, runs, compare, gate)
+@click.command(cls=Command)
+@click.argument("run")
+@click.option("--baseline", metavar="RUN", help="Also show what changed since this run.")
+@click.option("--output", metavar="FILE", type=FILE, help="FILE.html or FILE.md.  [default: Markdown on stdout]")
+@pass_state
+def report(state: State, run: str, baseline: str | None, output: Path | None) -> None:
+    """Write a report of RUN, a JSON file, a number or a name: one HTML file that needs nothing else, or Markdown."""
+    from ragkit.errors import UsageError
+    from ragkit.evaluation import compare as comparing
+    from ragkit.evaluation import html, markdown, runs
+
+    if output is not None and output.suffix not in (".html", ".md"):
+        raise UsageError(
+            f"a report is written as .html or .md, not {output.suffix or output.name}", "name such a file"
+        )
+    with state.engine() as engine:
+        found = _run(run, engine)
+        old = _run(baseline, engine) if baseline else None
+    compared = comparing.compare(old, found) if old else None
+    if output is None:
+        click.echo(markdown.page(found, compared), nl=False)
+        return
+    page = html.page if output.suffix == ".html" else markdown.page
+    runs.write_text(page(found, compared), output)
+    state.say(f"wrote {output}")
+
+
+COMMANDS = (run_, runs, compare, gate, report)

@@ -87,10 +87,14 @@ def models(engine: Engine, task: Task) -> dict[str, JSON]:
 
 
 def _of_model(settings: Settings, name: str, role: str) -> str:
-    """The fingerprint of a model that is prepared already, or ""."""
+    """The fingerprint of a model that is prepared already, or "": it is not, or it is no model of its own."""
+    from ragkit.errors import ModelError
     from ragkit.models.prepare import prepared
 
-    found = prepared(name, role, settings.models_directory, prefer=settings.models.prefer)
+    try:
+        found = prepared(name, role, settings.models_directory, prefer=settings.models.prefer)
+    except ModelError:
+        return ""
     return str(found.manifest.get("fingerprint", "")) if found else ""
 
 

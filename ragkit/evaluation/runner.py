@@ -10,13 +10,14 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from ragkit import config
 from ragkit.domain import JSON, Progress
-from ragkit.errors import CorpusError, DatasetError, EvaluationError
+from ragkit.errors import CorpusError, DatasetError, EvaluationError, RagkitError
 from ragkit.evaluation import datasets, fingerprints, measures, run, runs
 from ragkit.evaluation import report as reports
 from ragkit.evaluation.datasets import Dataset, Level, Question
@@ -166,6 +167,8 @@ class Variant:
                 progress(self.experiment.task, position, len(questions))
             row, trace = known.get(key), ""
             if row is None:
+                if not computed:
+                    self._warm_up()
                 recorder.restart()
                 row, computed = self._row(question, self._one(recorder, question), recorder), computed + 1
                 if row["error"]:  # it may pass: found again by this run alone
@@ -177,6 +180,11 @@ class Variant:
         if progress:
             progress(self.experiment.task, len(questions), len(questions))
         return rows, computed
+
+    def _warm_up(self) -> None:
+        """Open index and models, so that the first question's seconds are like the others'."""
+        with suppress(RagkitError):
+            self.engine.search("warm up", corpus=self.corpus, limit=1)
 
     def _one(self, recorder: Recorder, question: Question) -> Report:
         """The report of one question alone."""
