@@ -33,7 +33,9 @@ def kubernetes(dev_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tupl
 
 @pytest.fixture(scope="module")
 def engine(kubernetes: tuple[Path, list[str]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    settings = config.replace(Settings(), {"store.directory": str(tmp_path_factory.mktemp("store"))})
+    # Short answers: a quote is as well checked in the first sentence as in the tenth.
+    values = {"store.directory": str(tmp_path_factory.mktemp("store")), "generate.max_tokens": 80}
+    settings = config.replace(Settings(), values)
     with Engine(settings) as engine:
         report = engine.ingest([kubernetes[0]], corpus="kubernetes")
         assert report.counts.get("failed", 0) == 0
