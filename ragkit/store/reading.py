@@ -191,6 +191,11 @@ class Store:
         values = {"id": int(passage_id), "before": before, "after": after}
         return [_passage(row) for row in self._sql.rows(query, values)]
 
+    def document_passages(self, document_id: int) -> list[Passage]:
+        """Every passage of a document, in order."""
+        query = f"{_PASSAGES} WHERE chunks.document_id = :id ORDER BY chunks.ordinal"
+        return [_passage(row) for row in self._sql.rows(query, {"id": int(document_id)})]
+
     def document(self, document_id: int) -> Document:
         """A stored document: text, title, metadata and line map, without its sections and blocks."""
         query = """SELECT documents.*, texts.text AS text FROM documents
