@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ragkit.domain import Progress, Span
+from ragkit.domain import Embedder, Progress, Span
 from ragkit.encoder import TOKENIZER, Encoder, TextTokenizer
 from ragkit.errors import ModelCorrupt, ModelNotFound, ModelUnsuitable
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from ragkit.domain import Vectors
 
 Kind = Literal["query", "passage"]
+
+NAME_SHARE = 0.25
+"""How much of the vector of a passage of source code is that of its symbol's name."""
 MANIFEST = "manifest.json"
 
 
@@ -121,6 +124,21 @@ class SentenceTransformerEmbedder:
             if progress:
                 progress("embed", min(start + 1024, len(texts)), len(texts))
         return _unit(np.concatenate(blocks) if blocks else np.zeros((0, self.dimension), dtype=np.float32))
+
+
+def with_names(vectors: Vectors, names: Sequence[str], embedder: Embedder) -> Vectors:
+    """The vectors, each moved towards that of its passage's name by NAME_SHARE; "" leaves one as it is."""
+    import numpy as np
+
+    unique = list(dict.fromkeys(name for name in names if name))
+    if not unique:
+        return vectors
+    known = dict(zip(unique, embedder.embed(unique, "passage"), strict=True))
+    mixed = vectors.copy()
+    for at, name in enumerate(names):
+        if name:
+            mixed[at] = (1 - NAME_SHARE) * vectors[at] + NAME_SHARE * known[name]
+    return _unit(mixed)
 
 
 def _unit(rows: Vectors) -> Vectors:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from ragkit.chunking import chunk
 from ragkit.domain import Document, Embedder, IngestReport, LedgerRow, Outcome, Progress, Tokenizer
+from ragkit.embed import with_names
 from ragkit.errors import CorpusEmpty, ModelUnsuitable, RagkitError, SnapshotError, StoreError, UsageError
 from ragkit.index import lexical, snapshot
 from ragkit.index.dense import FLAT, IVF
@@ -315,6 +316,8 @@ class _Run:
                     f"embedder {fingerprint} gave vectors that are not finite or of shape {vectors.shape}",
                     "run `ragkit models verify`, or choose another with --set embed.model=NAME",
                 )
+            names = self._writer.store.symbol_names([id for _, id in part])
+            vectors = with_names(vectors, [names.get(id, "") for _, id in part], self._embedder)
             self._writer.put_vectors(fingerprint, [key for key, _ in part], vectors)
             self._embedded += len(part)
         if missing:
@@ -363,7 +366,7 @@ class _Run:
             and manifest.language == wanted.language
             and manifest.analyser == lexical.fingerprint(wanted.language)
             and manifest.lexical == lexical.choose(wanted, manifest.chunks)
-            and snapshot.VOCABULARY_FILE in manifest.files
+            and {snapshot.VOCABULARY_FILE, snapshot.SIGNATURES} <= manifest.files.keys()
             and manifest.dense.kind == (FLAT if manifest.chunks <= self._settings.dense.exact_chunks else IVF)
         )
 

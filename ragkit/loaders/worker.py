@@ -119,7 +119,10 @@ def decode(table: dict[str, Any]) -> Read:
 
 
 def _document(table: dict[str, Any]) -> Document:
-    sections = tuple(Section(**{**section, "heading": tuple(section["heading"])}) for section in table["sections"])
+    sections = tuple(
+        Section(**{**section, "heading": tuple(section["heading"]), "words": tuple(section["words"])})
+        for section in table["sections"]
+    )
     lines = LineMap(table["lines"]["unit"], tuple(table["lines"]["numbers"]))
     return Document(**{**table, "sections": sections, "blocks": tuple(map(_block, table["blocks"])), "lines": lines})
 

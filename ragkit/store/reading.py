@@ -247,6 +247,14 @@ class Store:
             found.update((row["id"], _indexed(row)) for row in rows)
         return found
 
+    def symbol_names(self, ids: Sequence[int]) -> dict[int, str]:
+        """The plain words of the symbol that a chunk of source code is about; other chunks are left out."""
+        found: dict[int, str] = {}
+        for marks, values in _batched(ids):
+            rows = self._sql.rows(f"{_CONTEXTS} AND chunks.id IN ({marks})", values)
+            found.update((row["id"], row["context"].rpartition(" > ")[2]) for row in rows)
+        return found
+
     def chunk_ids(self, snapshot: SnapshotRecord) -> ChunkIds:
         """Ids of every chunk that a snapshot sees, ascending."""
         ids: ChunkIds = self._chunk_documents(snapshot)[0]
@@ -364,6 +372,10 @@ _PASSAGES = """SELECT chunks.*, documents.path AS path, documents.title AS title
     FROM chunks JOIN documents ON documents.id = chunks.document_id"""
 _TEXTS = """SELECT chunks.id AS id, chunks.context AS context, chunks.prefix AS prefix, chunks.text AS text
     FROM chunks"""
+
+_CONTEXTS = """SELECT chunks.id AS id, chunks.context AS context
+    FROM chunks JOIN documents ON documents.id = chunks.document_id
+    WHERE documents.format IN ('python', 'source') AND chunks.context <> ''"""
 
 
 def _seen(table: str) -> str:
