@@ -128,7 +128,6 @@ class SentenceTransformerEmbedder:
 
 def with_names(vectors: Vectors, names: Sequence[str], embedder: Embedder) -> Vectors:
     """The vectors, each moved towards that of its passage's name by NAME_SHARE; "" leaves one as it is."""
-    import numpy as np
 
     unique = list(dict.fromkeys(name for name in names if name))
     if not unique:
