@@ -113,17 +113,31 @@ class RetrieveSettings:
     rrf_k: int = setting(60, "The constant of reciprocal-rank fusion.")
     candidates: int = setting(100, "Hits asked of each index before fusion.")
     limit: int = setting(10, "Hits returned by a search.")
+    duplicates: Literal["once", "all"] = setting(
+        "once", "Of passages with nearly the same text, once returns the best one; all returns every one."
+    )
     spelling: bool = setting(True, "Correct words that the corpus does not have to the one that is clearly meant.")
 
 
 @dataclass(frozen=True, slots=True)
 class RerankSettings:
-    """The cross-encoder."""
+    """What puts the hits into their last order."""
 
-    model: str = setting("none", "none, a catalogue name, hub:ORG/NAME@REV or path:DIR of a cross-encoder.")
+    model: str = setting(
+        "sentences",
+        "sentences: the embedder, by each passage's best sentence; none; or a cross-encoder: a catalogue name, "
+        "hub:ORG/NAME@REV or path:DIR.",
+    )
     engine: Literal["auto", "onnx", "sentence-transformers"] = setting("auto", "As for the embedder.")
-    depth: int = setting(30, "How many fused hits are rescored.")
-    weight: float = setting(0.7, "Weight of the reranker's score; the fused score has the rest.")
+    depth: int = setting(20, "How many fused hits are rescored.")
+    weight: float = setting(
+        0.0, "Weight of the reranker's score, the fused score having the rest; 0 takes what suits the reranker."
+    )
+
+    @property
+    def cross_encoder(self) -> str:
+        """The model that has to be prepared, or "" when there is none."""
+        return "" if self.model in ("none", "sentences") else self.model
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,8 +82,8 @@ def _models(settings: Settings, deep: bool) -> Iterator[Check]:
     from ragkit.models import resolve
 
     wanted = [("embedder", settings.embed.model)]
-    if settings.rerank.model != "none":
-        wanted.append(("reranker", settings.rerank.model))
+    if settings.rerank.cross_encoder:
+        wanted.append(("reranker", settings.rerank.cross_encoder))
     if settings.generate.backend == "llama":
         wanted.append(("generator", settings.generate.model))
     for role, name in wanted:

@@ -317,7 +317,7 @@ class SearchResult:
     """Seconds by stage."""
     notices: tuple[str, ...] = ()
     reranker: str = ""
-    """The cross-encoder that had the last word, or ""."""
+    """The reranker that had the last word, or ""."""
     understood: Query | None = None
     """How the query was read."""
     near_misses: tuple[NearMiss, ...] = ()
@@ -489,6 +489,18 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class DuplicateGroup:
+    """Passages with nearly the same text, in the order of ingest; two or more."""
+
+    passages: tuple[Passage, ...]
+
+    @property
+    def documents(self) -> int:
+        """How many documents hold the text."""
+        return len({passage.document_id for passage in self.passages})
+
+
+@dataclass(frozen=True, slots=True)
 class LedgerRow:
     """What one ingest did with one file, and why."""
 
@@ -546,12 +558,17 @@ class Embedder(Protocol):
 
 
 class Reranker(Protocol):
-    """Scores how well each text answers a query, in [0, 1]."""
+    """Scores how well each passage answers a query, in [0, 1]."""
 
     @property
     def name(self) -> str: ...
 
-    def score(self, query: str, texts: Sequence[str]) -> list[float]: ...
+    @property
+    def weight(self) -> float:
+        """What its score deserves in the blend with the fused one, as measured; `rerank.weight` overrides it."""
+        ...
+
+    def score(self, query: str, passages: Sequence[Passage]) -> list[float]: ...
 
 
 class Judge(Protocol):

@@ -17,6 +17,7 @@ from ragkit.domain import (
     Context,
     Document,
     Draft,
+    DuplicateGroup,
     Excerpt,
     Expand,
     Hit,
@@ -97,7 +98,7 @@ class Engine:
 
     @property
     def reranker(self) -> Reranker | None:
-        """What reads the question and each passage together, or None when `rerank.model` is none."""
+        """What rescores hits, or None when `rerank.model` is none."""
         return self._opened.reranker
 
     @property
@@ -156,6 +157,11 @@ class Engine:
         """What the latest ingest of a corpus did with each file."""
         latest = self.store.ingests(self._opened.corpus_name(corpus), 1)
         return self.store.ledger(latest[0].id, outcomes) if latest else []
+
+    def duplicates(self, corpus: str = "") -> list[DuplicateGroup]:
+        """Passages of a corpus with nearly the same text, the largest group first."""
+        groups = sorted(self._opened.snapshot(corpus).duplicates.groups, key=lambda ids: (-len(ids), ids))
+        return [DuplicateGroup(tuple(self.store.passages(ids))) for ids in groups]
 
     def remove(self, corpus: str) -> None:
         """Delete a corpus: its rows and its index files. The documents themselves are not touched."""
@@ -221,7 +227,7 @@ class Engine:
             if needs_vectors:
                 embedder = embedder or self._opened.embedder_for(snapshot)
                 snapshot.require_embedder(embedder)
-            reranker = self.reranker if rerank is not False else None
+            reranker = self._reranker(settings.mode) if rerank is not False else None
         with clock("understand"):
             asked = self._understood(query, snapshot)
             allowed = self._allowed(snapshot, filters, asked)
@@ -237,6 +243,7 @@ class Engine:
             limit=depth,
             allowed=allowed,
             words=asked.words,
+            group_of=snapshot.duplicates.group_of if settings.duplicates == "once" else None,
         )
         clock.seconds.update(found.timings)
         with clock("fetch"):
@@ -312,6 +319,11 @@ class Engine:
             )
             for entry, passage in zip(found.ranked, passages, strict=True)
         )
+
+    def _reranker(self, mode: Mode) -> Reranker | None:
+        """What rescores the hits; a lexical search opens no embedder for it."""
+        needs_embedder = not self.settings.rerank.cross_encoder and self._opened.given["reranker"] is None
+        return None if mode == "lexical" and needs_embedder else self.reranker
 
     def _reranked(self, query: str, hits: tuple[Hit, ...], reranker: Reranker) -> tuple[Hit, ...]:
         from ragkit.rerank import rerank

@@ -73,13 +73,15 @@ class Resources:
 
     @cached_property
     def reranker(self) -> Reranker | None:
-        """The cross-encoder, or None when `rerank.model` is none."""
+        """What rescores hits, or None when `rerank.model` is none."""
         if (given := self.given["reranker"]) is not None:
             return given  # type: ignore[return-value]
         if self.settings.rerank.model == "none":
             return None
-        from ragkit.rerank import open_reranker
+        from ragkit.rerank import SentenceReranker, open_reranker
 
+        if not self.settings.rerank.cross_encoder:
+            return SentenceReranker(self.embedder)
         prepared = self.prepared(self.settings.rerank.model, "reranker", self.settings.rerank.engine)
         return open_reranker(prepared, self.settings.thread_count)
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from ragkit.domain import GenerationOptions, Message, Progress, Span
+from ragkit.domain import GenerationOptions, Message, Passage, Progress, Span
 
 if TYPE_CHECKING:
     from ragkit.domain import Vectors
@@ -61,13 +61,15 @@ class HashEmbedder:
 
 
 class OverlapReranker:
-    """Scores a text by the share of the query's words that it holds."""
+    """Scores a passage by the share of the query's words that it holds."""
 
     name = "overlap"
+    weight = 0.7
 
-    def score(self, query: str, texts: Sequence[str]) -> list[float]:
+    def score(self, query: str, passages: Sequence[Passage]) -> list[float]:
         wanted = set(re.findall(r"\w+", query.lower()))
-        return [len(wanted & set(re.findall(r"\w+", text.lower()))) / max(1, len(wanted)) for text in texts]
+        held = [set(re.findall(r"\w+", passage.chunk.indexed.lower())) for passage in passages]
+        return [len(wanted & words) / max(1, len(wanted)) for words in held]
 
 
 class ScriptedGenerator:

@@ -215,7 +215,13 @@ def test_show_gives_the_lines_of_the_file(engine: Engine, docs: Path) -> None:
 def test_hits_and_sources_come_with_what_stands_around_them_when_that_is_asked_for(settings: Settings) -> None:
     text = "".join(f"# Part {n}\n\nParagraph {n} is about topic{n} alone.\n\n" for n in range(9))
     small = config.replace(
-        settings, {"chunk.size_tokens": 16, "chunk.overlap_tokens": 0, "generate.backend": "extractive"}
+        settings,
+        {
+            "chunk.size_tokens": 16,
+            "chunk.overlap_tokens": 0,
+            "generate.backend": "extractive",
+            "context.min_relative_score": 0.9,
+        },
     )
     with Engine(small, embedder=HashEmbedder()) as engine:
         engine.ingest_documents([load(text.encode(), "parts.md")], corpus="docs")
@@ -248,3 +254,27 @@ def test_an_explained_search_ranks_as_ever_and_names_what_nearly_made_it(engine:
     assert [miss.hit.passage.path for miss in told.near_misses] == [
         path for path in ("backup.md", "guide/ports.md") if path != told.hits[0].passage.path
     ]
+
+
+def test_the_same_text_in_many_files_is_found_once_and_listed(settings: Settings, docs: Path) -> None:
+    notice = (
+        "This manual comes without any warranty, to the extent that the law allows, whatever it is used for. " * 2
+    )
+    for name in ("one", "two", "three"):
+        (docs / f"{name}.md").write_text(f"# About {name}\n\n{notice}\n", encoding="utf-8")
+    with Engine(settings, embedder=HashEmbedder()) as engine:
+        engine.ingest([docs], corpus="docs")
+        for mode in ("hybrid", "dense", "lexical"):
+            hits = engine.search("manual without warranty", mode=mode).hits  # type: ignore[arg-type]
+            assert len([hit for hit in hits if "warranty" in hit.passage.chunk.text]) == 1
+        (group,) = engine.duplicates("docs")
+        assert [passage.path for passage in group.passages] == ["one.md", "three.md", "two.md"]
+        assert group.documents == 3
+        only = engine.search("manual without warranty", filters=["path=two.md"]).hits
+        assert [hit.passage.path for hit in only] == ["two.md"]
+        (docs / "two.md").unlink()
+        engine.ingest([docs], corpus="docs")
+        assert [passage.path for passage in engine.duplicates("docs")[0].passages] == ["one.md", "three.md"]
+    with Engine(config.replace(settings, {"retrieve.duplicates": "all"}), embedder=HashEmbedder()) as engine:
+        hits = engine.search("manual without warranty").hits
+        assert len([hit for hit in hits if "warranty" in hit.passage.chunk.text]) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ from ragkit.embed import open_embedder
 from ragkit.encoder import Encoder
 from ragkit.errors import ModelNotFound, ModelUnsuitable
 from ragkit.models.prepare import prepare
-from ragkit.rerank import open_reranker, rerank
-from ragkit.testing import OverlapReranker
+from ragkit.rerank import SentenceReranker, open_reranker, rerank
+from ragkit.testing import HashEmbedder, OverlapReranker
 from tests import toy_models
 
 
@@ -26,6 +27,10 @@ def hit(number: int, text: str, score: float) -> Hit:
     chunk = Chunk(0, len(text), text)
     passage = Passage(id=number, document_id=number, ordinal=0, path=f"{number}.md", title="", chunk=chunk)
     return Hit(passage, score, (StageScore("fused", number, score),))
+
+
+def passages(*texts: str) -> list[Passage]:
+    return [hit(number, text, 0.5).passage for number, text in enumerate(texts)]
 
 
 HITS = [
@@ -68,6 +73,38 @@ def test_scores_never_rise_and_no_hit_is_lost(scores: list[float], depth: int, w
     assert all(0 <= entry.score <= 1 for entry in found)
 
 
+def test_a_reranker_has_the_weight_it_deserves_unless_the_settings_say_another() -> None:
+    own = rerank("server port", HITS, OverlapReranker(), RerankSettings())
+    assert own[0].score == pytest.approx(OverlapReranker.weight * 1.0 + (1 - OverlapReranker.weight) * 0.8)
+    told = rerank("server port", HITS, OverlapReranker(), RerankSettings(weight=0.5))
+    assert told[0].score == pytest.approx(0.5 * 1.0 + 0.5 * 0.8)
+
+
+# ---------------------------------------------------------------- sentence by sentence
+
+
+def test_the_best_sentence_speaks_for_its_passage() -> None:
+    reranker = SentenceReranker(HashEmbedder())
+    filler = "Cats sleep all day long. Dogs bark at night. Birds sing in trees."
+    with_it, without = passages(f"{filler} The server port is 8080.", f"{filler} Fish swim in water.")
+    scores = reranker.score("server port", [with_it, without])
+    assert scores[0] > scores[1]
+    assert all(0.0 <= score <= 1.0 for score in scores)
+
+
+def test_of_two_passages_as_near_the_one_with_more_to_say_wins() -> None:
+    stub, whole = passages("Server port", "Server port")
+    whole = replace(whole, chunk=replace(whole.chunk, tokens=200))
+    scores = SentenceReranker(HashEmbedder()).score("server port", [stub, whole])
+    assert scores[1] > scores[0]
+
+
+def test_passages_without_a_sentence_and_no_passages_are_no_trouble() -> None:
+    reranker = SentenceReranker(HashEmbedder())
+    assert reranker.score("q", []) == []
+    assert reranker.score("q", passages("```", "")) == [0.0, 0.0]
+
+
 # ---------------------------------------------------------------- cross-encoders, both engines
 
 
@@ -92,14 +129,14 @@ TEXTS = ["restart the server", "", "a backup is run in the night", "the key and 
 
 
 def test_every_text_gets_a_score_within_zero_and_one(reranker: Any) -> None:
-    scores = reranker.score("how to restart the server?", TEXTS)
+    scores = reranker.score("how to restart the server?", passages(*TEXTS))
     assert len(scores) == len(TEXTS)
     assert all(0 <= score <= 1 for score in scores)
 
 
 def test_scores_follow_their_texts_whatever_the_order(reranker: Any) -> None:
-    forward = reranker.score("server port", TEXTS)
-    assert reranker.score("server port", TEXTS[::-1])[::-1] == pytest.approx(forward, abs=1e-4)
+    forward = reranker.score("server port", passages(*TEXTS))
+    assert reranker.score("server port", passages(*TEXTS[::-1]))[::-1] == pytest.approx(forward, abs=1e-4)
 
 
 def test_no_texts_give_no_scores(reranker: Any) -> None:
@@ -109,17 +146,17 @@ def test_no_texts_give_no_scores(reranker: Any) -> None:
 def test_long_text_is_scored_by_its_best_window(reranker: Any) -> None:
     filler = "the key and the value of the option " * 40
     ending = "restart the server in the night"
-    whole = reranker.score("restart the server", [filler + ending])[0]
-    assert whole >= reranker.score("restart the server", [filler])[0] - 1e-3
+    whole = reranker.score("restart the server", passages(filler + ending))[0]
+    assert whole >= reranker.score("restart the server", passages(filler))[0] - 1e-3
 
 
 def test_query_longer_than_the_window_still_scores(reranker: Any) -> None:
-    assert len(reranker.score("server " * 300, ["the port"])) == 1
+    assert len(reranker.score("server " * 300, passages("the port"))) == 1
 
 
 def test_both_engines_agree(cross_encoders: dict[str, Path]) -> None:
-    ours = open_reranker(cross_encoders["onnx"], 2).score("restart the server", TEXTS)
-    theirs = open_reranker(cross_encoders["sentence-transformers"], 2).score("restart the server", TEXTS)
+    ours = open_reranker(cross_encoders["onnx"], 2).score("restart the server", passages(*TEXTS))
+    theirs = open_reranker(cross_encoders["sentence-transformers"], 2).score("restart the server", passages(*TEXTS))
     assert ours == pytest.approx(theirs, abs=2e-3)
 
 

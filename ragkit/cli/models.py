@@ -177,8 +177,8 @@ def path(state: State, name: str) -> None:
 def in_use(settings: Settings) -> list[tuple[str, str]]:
     """(name, role) of the models that the settings call for: embedder, reranker, generator."""
     used = [(settings.embed.model, "embedder")]
-    if settings.rerank.model != "none":
-        used.append((settings.rerank.model, "reranker"))
+    if settings.rerank.cross_encoder:
+        used.append((settings.rerank.cross_encoder, "reranker"))
     if settings.generate.backend == "llama":
         used.append((settings.generate.model, "generator"))
     return used
