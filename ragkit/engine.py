@@ -224,6 +224,7 @@ class Engine:
             embedder = self.embedder if needs_vectors and self._opened.embedder_is_ready() else None
             with opening(embedder):
                 snapshot = self._opened.snapshot(corpus)
+                snapshot.open(settings.mode)
             if needs_vectors:
                 embedder = embedder or self._opened.embedder_for(snapshot)
                 snapshot.require_embedder(embedder)

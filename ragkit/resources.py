@@ -170,11 +170,13 @@ class Resources:
 
 @contextmanager
 def opening(embedder: Embedder | None) -> Iterator[None]:
-    """Let an embedder read its model on another core while the store opens: a cold search is a quarter quicker."""
+    """Let an embedder read its model on another core while store and indexes open: a cold search is a quarter quicker."""
     if embedder is None or getattr(embedder, "is_open", True):
         yield
         return
     thread = threading.Thread(target=lambda: embedder.embed(["a"], "query"), name="open-embedder", daemon=True)
     thread.start()
-    yield
-    thread.join()
+    try:
+        yield
+    finally:
+        thread.join()  # also after an error: a process must not end under it

@@ -29,7 +29,7 @@ from ragkit.index.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from ragkit.config import DenseSettings, LexicalSettings, Settings
-    from ragkit.domain import ChunkIds, DenseIndex, Embedder, LexicalIndex
+    from ragkit.domain import ChunkIds, DenseIndex, Embedder, LexicalIndex, Mode
     from ragkit.store import CorpusWriter, SnapshotRecord, Store
 
 FORMAT = 1
@@ -88,6 +88,11 @@ class Snapshot:
         except BaseException:
             self.close()
             raise
+
+    def open(self, mode: Mode) -> None:
+        """Open the indexes that `mode` asks: now, while something else is being read."""
+        _ = self.lexical if mode != "dense" else None
+        _ = self.dense if mode != "lexical" else None
 
     @property
     def dense(self) -> DenseIndex:
