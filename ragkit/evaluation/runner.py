@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from ragkit import config
-from ragkit.domain import JSON, Progress
+from ragkit.domain import JSON, LineIndex, Progress
 from ragkit.errors import CorpusError, DatasetError, EvaluationError, RagkitError
 from ragkit.evaluation import datasets, fingerprints, measures, run, runs
 from ragkit.evaluation import report as reports
@@ -198,7 +198,19 @@ class Variant:
         row = next(iter(reports.question_rows(report)))
         row["content"] = digest(question.text, question.answer, question.answerable, repr(question.relevant))[:16]
         row["trace"] = view(question, recorder, self.level, SHOWN_HITS, BY_K)
+        for gold in row["trace"].get("missed", []):
+            gold["line"] = self._line(gold)
         return row
+
+    def _line(self, gold: Mapping[str, JSON]) -> int:
+        """Where a gold quote stands in its document; 0 when it is not found word for word."""
+        store = self.engine.store
+        record = store.document_by_path(self.corpus, gold["path"]) if gold["path"] and gold["quote"] else None
+        if record is None:
+            return 0
+        document = store.document(record.id)
+        at = document.text.find(gold["quote"])
+        return LineIndex(document).position(at) if at >= 0 else 0
 
     def _questions(self) -> list[Question]:
         """The questions that the task can score."""
