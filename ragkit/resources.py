@@ -170,7 +170,7 @@ class Resources:
 
 @contextmanager
 def opening(embedder: Embedder | None) -> Iterator[None]:
-    """Let an embedder read its model on another core while store and indexes open: a cold search is a quarter quicker."""
+    """Let an embedder read its model on another core while store and indexes open: a quarter less to wait."""
     if embedder is None or getattr(embedder, "is_open", True):
         yield
         return
