@@ -123,11 +123,13 @@ def retrieve(
     limit: int | None = None,
     allowed: ChunkIds | None = None,
     words: str | None = None,
+    group_of: Mapping[int, int] | None = None,
 ) -> Retrieved:
     """Search the indexes that `settings.mode` names and fuse what they return; at most `limit` entries.
 
     An index that is None is not asked (nor is `dense` without an embedder), whatever the mode. Only ids in
     `allowed` come back, when it is given. The lexical index is asked for `words`, when they are not all of the query.
+    Of passages with the same number in `group_of`, near-duplicates, the best one comes back.
     """
     limit = settings.limit if limit is None else limit
     depth = max(limit, settings.candidates)
@@ -148,7 +150,7 @@ def retrieve(
         lists["lexical"] = lexical.search(terms, depth, allowed) if terms else []
         timings["lexical"] = time.perf_counter() - began
     began = time.perf_counter()
-    fused = _fuse(lists, settings)
+    fused = _once(_fuse(lists, settings), group_of or {})
     ranked = tuple(Ranked(id, score) for id, score in list(fused.items())[:limit])
     stages = _stages(lists, {entry.id for entry in ranked})
     timings["fuse"] = time.perf_counter() - began
@@ -171,6 +173,19 @@ def _fuse(lists: Mapping[str, Sequence[Ranked]], settings: RetrieveSettings) -> 
     return fuse_scores(
         list(scores.values()), [weights[stage] for stage in scores], [_BOUNDS[stage] for stage in scores]
     )
+
+
+def _once(scores: Mapping[int, float], group_of: Mapping[int, int]) -> dict[int, float]:
+    """The scores, best first, without the passages of a group that a better one has spoken for."""
+    found: dict[int, float] = {}
+    taken: set[int] = set()
+    for id, score in scores.items():
+        group = group_of.get(id)
+        if group is None or group not in taken:
+            found[id] = score
+        if group is not None:
+            taken.add(group)
+    return found
 
 
 def _stages(lists: Mapping[str, Sequence[Ranked]], wanted: set[int]) -> dict[int, tuple[StageScore, ...]]:

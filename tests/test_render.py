@@ -21,6 +21,7 @@ from ragkit.domain import (
     Context,
     Correction,
     Draft,
+    DuplicateGroup,
     Excerpt,
     Explanation,
     Hit,
@@ -84,6 +85,8 @@ def documented(section: str) -> set[str]:
 ANSWER = render.answer_json(answer(), show_context=True)
 SEARCH = render.search_json(result(expanded=True), explain=True)
 INGEST = render.ingest_json(REPORT)
+GROUP = DuplicateGroup((result().hits[0].passage, result(path="copy.md").hits[0].passage))
+DUPLICATES = render.duplicates_json(GROUP)
 
 
 @pytest.mark.parametrize(
@@ -101,6 +104,7 @@ INGEST = render.ingest_json(REPORT)
         ("Source", ANSWER["sources"][0]),
         ("Context", ANSWER["context"]),
         ("Draft", ANSWER["draft"]),
+        ("Duplicates", DUPLICATES),
         ("Ingest", INGEST),
         ("File", INGEST["files"][0]),
     ],
@@ -121,8 +125,19 @@ def test_the_examples_of_the_page_have_the_documented_keys() -> None:
     assert found["answer"][found["claims"][0]["start"] : found["claims"][0]["end"]] == found["claims"][0]["text"]
 
 
+def test_near_duplicates_are_listed_with_how_often_and_where() -> None:
+    assert render.duplicates_text([GROUP]) == (
+        "1 copy in 1 group; a search returns the best of each group\n"
+        "\n"
+        "2 times in 1 document: "
+        "“# Restore To restore a backup, run `vault restore`. The service must be stopped first.”\n"
+        "   backup.md:L5-L8\n"
+        "   copy.md:L5-L8"
+    )
+
+
 def test_json_needs_no_help_to_be_written() -> None:
-    for data in (ANSWER, SEARCH, INGEST):
+    for data in (ANSWER, SEARCH, INGEST, DUPLICATES):
         assert json.loads(json.dumps(data)) == data
 
 

@@ -238,6 +238,14 @@ def test_best_of_both_lists_scores_one_under_rank_fusion() -> None:
     assert find("restore a backup", RetrieveSettings(fusion="rrf")).ranked[0] == Ranked(9, pytest.approx(1.0))
 
 
+def test_of_near_duplicates_the_best_comes_back_and_others_move_up() -> None:
+    every = [entry.id for entry in find("restore a backup").ranked]
+    once = [entry.id for entry in find("restore a backup", group_of={every[0]: 0, every[1]: 0, every[2]: 1}).ranked]
+    assert once == [every[0], *every[2:]]
+    alone = np.array([every[1]], dtype=np.int64)
+    assert [e.id for e in find("restore", group_of={every[0]: 0, every[1]: 0}, allowed=alone).ranked] == [every[1]]
+
+
 def test_only_allowed_passages_come_back() -> None:
     found = find("port", allowed=np.array([8, 10], dtype=np.int64))
     assert {entry.id for entry in found.ranked} == {8, 10}

@@ -59,11 +59,15 @@ def show(state: State, name: str, format_: str) -> None:
 
 @corpus.command()
 @click.argument("name", default="")
+@click.option("--duplicates", is_flag=True, help="Instead, list the passages that say nearly the same.")
 @click.option("--outcome", multiple=True, type=click.Choice(OUTCOMES), help="Only these files. May be repeated.")
 @format_option("jsonl")
 @pass_state
-def status(state: State, name: str, outcome: tuple[str, ...], format_: str) -> None:
+def status(state: State, name: str, duplicates: bool, outcome: tuple[str, ...], format_: str) -> None:
     """What the latest ingest did with each file, and why."""
+    if duplicates:
+        _duplicates(state, name, format_)
+        return
     with state.engine() as engine:
         at = engine.status(name)
         ledger = engine.ledger(name, outcome)
@@ -78,6 +82,24 @@ def status(state: State, name: str, outcome: tuple[str, ...], format_: str) -> N
         if shown:
             click.echo()
             click.echo(table(([r["outcome"], r["path"], r["reason"]] for r in shown), ["OUTCOME", "PATH", "REASON"]))
+
+
+def _duplicates(state: State, name: str, format_: str) -> None:
+    """The groups of near-duplicates, the largest first."""
+    from ragkit import render
+
+    with state.engine() as engine:
+        at = engine.status(name)
+        groups = engine.duplicates(name)
+    rows = [render.duplicates_json(group) for group in groups]
+    if format_ == "json":
+        emit({**_json(at), "duplicates": rows})
+    elif format_ == "jsonl":
+        emit_lines(rows)
+    elif groups:
+        click.echo(render.duplicates_text(groups))
+    else:
+        state.say("no two passages say nearly the same")
 
 
 @corpus.command()

@@ -131,7 +131,7 @@ class RankBm25Index:
 
     def holders(self, term: str) -> int:
         """How many chunks hold a term."""
-        return len(self.holding([term]))
+        return sum(term in counts for counts in self._bm25.doc_freqs) if self._bm25 is not None else 0
 
     def holding(self, terms: Sequence[str]) -> ChunkIds:
         """Ids of the chunks that hold every one of these terms, ascending."""

@@ -16,14 +16,15 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from ragkit.errors import CorpusNotFound, RagkitError, SnapshotError
-from ragkit.index import dense, lexical, vocabulary
+from ragkit.index import dense, duplicates, lexical, vocabulary
+from ragkit.index.duplicates import Duplicates
 from ragkit.index.lock import writer_lock
 from ragkit.index.vocabulary import Vocabulary
 
@@ -35,7 +36,10 @@ if TYPE_CHECKING:
 FORMAT = 1
 """Version of the folder's layout."""
 MANIFEST, DENSE_FILE, LEXICAL_FOLDER = "manifest.json", "dense.faiss", "lexical"
-VOCABULARY_FILE = "vocabulary.tsv"
+VOCABULARY_FILE, DUPLICATES_FOLDER = "vocabulary.tsv", "duplicates"
+SIGNATURES = f"{DUPLICATES_FOLDER}/{duplicates.SIGNATURES_FILE}"
+BLOCK = 4096
+"""Chunks whose texts are read at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,7 @@ class Snapshot:
         self._dense: DenseIndex | None = None
         self._lexical: LexicalIndex | None = None
         self.vocabulary = Vocabulary(record.directory / VOCABULARY_FILE)
+        self.duplicates = Duplicates(record.directory / DUPLICATES_FOLDER)
         self._lease = _lease(record.directory / MANIFEST)
         try:
             self.manifest = read_manifest(record.directory)
@@ -185,6 +190,7 @@ def build(
     facts = parts.write_dense(aside / DENSE_FILE, dense_settings)
     engine = parts.write_lexical(aside / LEXICAL_FOLDER, lexical_settings)
     parts.write_vocabulary(aside / VOCABULARY_FILE)
+    parts.write_duplicates(aside / DUPLICATES_FOLDER)
     files = {
         path.relative_to(aside).as_posix(): {"size": path.stat().st_size, "sha256": _sha256(path)}
         for path in sorted(aside.rglob("*"))
@@ -287,6 +293,20 @@ class _Parts:
         removed = [int(id) for id in np.setdiff1d(self._old, self._ids, assume_unique=True)]
         added = (text for _, text in store.chunk_texts(self._record, int(self._old[-1])))
         vocabulary.extend(base.directory / VOCABULARY_FILE, path, store.indexed_texts(removed).values(), added)
+
+    def write_duplicates(self, folder: Path) -> None:
+        import numpy as np
+
+        store, base, known = self._writer.store, self._base, self._base_manifest
+        earlier = base.directory / DUPLICATES_FOLDER if base and known and SIGNATURES in known.files else None
+        new = np.setdiff1d(self._ids, self._old) if earlier is not None else self._ids
+
+        def texts(ids: Sequence[int]) -> dict[int, str]:
+            return {passage.id: passage.chunk.text for passage in store.passages(ids)}
+
+        blocks = (texts(new[start : start + BLOCK].tolist()) for start in range(0, len(new), BLOCK))
+        fresh = (item for block in blocks for item in block.items())
+        duplicates.write(folder, earlier, self._ids, fresh, texts)
 
     def _blocks(self, after: int = 0) -> Iterator[Any]:
         return self._writer.vectors(self._record.embedder, self._record.id, after)

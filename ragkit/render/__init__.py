@@ -5,11 +5,12 @@ Knows the domain; knows nothing of files, models or the terminal it will be show
 
 from __future__ import annotations
 
-from ragkit.render.data import answer_json, context_json, hit_json, ingest_json, search_json
+from ragkit.render.data import answer_json, context_json, duplicates_json, hit_json, ingest_json, search_json
 from ragkit.render.page import (
     answer_markdown,
     answer_text,
     context_text,
+    duplicates_text,
     ingest_text,
     search_markdown,
     search_text,
@@ -24,6 +25,8 @@ __all__ = [
     "columns",
     "context_json",
     "context_text",
+    "duplicates_json",
+    "duplicates_text",
     "hit_json",
     "ingest_json",
     "ingest_text",

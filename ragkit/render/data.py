@@ -14,6 +14,7 @@ from ragkit.domain import (
     Claim,
     Context,
     Draft,
+    DuplicateGroup,
     Hit,
     IngestReport,
     Query,
@@ -141,6 +142,25 @@ def context_json(context: Context) -> dict[str, Any]:
             for source in context.sources
         ],
         "dropped": [{"id": id, "reason": reason} for id, reason in context.dropped],
+    }
+
+
+def duplicates_json(group: DuplicateGroup) -> dict[str, Any]:
+    """Passages with nearly the same text."""
+    return {
+        "copies": len(group.passages),
+        "documents": group.documents,
+        "text": group.passages[0].chunk.text,
+        "passages": [
+            {
+                "id": passage.id,
+                "path": passage.path,
+                "start_line": passage.chunk.start_line,
+                "end_line": passage.chunk.end_line,
+                "unit": passage.chunk.unit,
+            }
+            for passage in group.passages
+        ],
     }
 
 

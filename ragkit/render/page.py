@@ -12,6 +12,7 @@ from ragkit.domain import (
     Answer,
     Claim,
     Context,
+    DuplicateGroup,
     Hit,
     IngestReport,
     NearMiss,
@@ -28,6 +29,8 @@ SNIPPET = 240
 """Characters of a hit that are shown."""
 CARRIER = 120
 """Columns of the sentence that carries a hit."""
+SHOWN_COPIES = 5
+"""Places of the same text that are listed; JSON has them all."""
 QUOTED_LINES = 4
 """Lines of a quote that are shown; JSON has them all."""
 NEAREST = 3
@@ -238,7 +241,27 @@ def ingest_text(report: IngestReport, *, color: bool = False) -> str:
     )
 
 
+def duplicates_text(groups: Sequence[DuplicateGroup]) -> str:
+    """Groups of passages with nearly the same text: how often, how it begins, and where."""
+    copies = sum(len(group.passages) - 1 for group in groups)
+    total = f"{_counted(copies, 'copy', 'copies')} in {_counted(len(groups), 'group', 'groups')}"
+    parts = [f"{total}; a search returns the best of each group"]
+    for group in groups:
+        begins = shorten(one_line(group.passages[0].chunk.text), CARRIER)
+        places = [f"   {one_line(passage.location)}" for passage in group.passages[:SHOWN_COPIES]]
+        if (more := len(group.passages) - SHOWN_COPIES) > 0:
+            places.append(f"   and {more} more")
+        documents = _counted(group.documents, "document", "documents")
+        head = f"{len(group.passages)} times in {documents}: “{begins}”"
+        parts.append("\n".join([head, *places]))
+    return "\n\n".join(parts)
+
+
 # ---------------------------------------------------------------- small parts
+
+
+def _counted(count: int, one: str, more: str) -> str:
+    return f"{count:,} {one if count == 1 else more}"
 
 
 def _trail(title: str, heading: Iterable[str]) -> str:
