@@ -261,7 +261,7 @@ def test_the_same_text_in_many_files_is_found_once_and_listed(settings: Settings
         "This manual comes without any warranty, to the extent that the law allows, whatever it is used for. " * 2
     )
     for name in ("one", "two", "three"):
-        (docs / f"{name}.md").write_text("# Warranty\n\n{notice}\n", encoding="utf-8")
+        (docs / f"{name}.md").write_text(f"# Warranty\n\n{notice}\n", encoding="utf-8")
     with Engine(settings, embedder=HashEmbedder()) as engine:
         engine.ingest([docs], corpus="docs")
         for mode in ("hybrid", "dense", "lexical"):
