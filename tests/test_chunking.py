@@ -379,3 +379,57 @@ def test_real_documentation_is_cut_without_loss(strategy):
             seen[each.start : each.end] = b"\x01" * (each.end - each.start)
         for block in document.blocks:
             assert all(seen[i] or document.text[i].isspace() for i in range(block.start, block.end))
+
+
+# ---------------------------------------------------------------- code
+
+
+def function(name: str, statements: int, start: int = 0) -> tuple[str, Block]:
+    """The text of a function and its block, every third statement with one inside of it."""
+    head = f"def {name}(alpha, beta):\n"
+    lines = [
+        f"    beta += {i}\n" if i % 3 else f"    if alpha == {i}:\n        beta = {i}\n" for i in range(statements)
+    ]
+    text = head + "".join(lines)
+    rows, at = [], start + len(head)
+    for line in "".join(lines).splitlines(keepends=True):
+        rows.append((at, at + len(line) - 1))
+        at += len(line)
+    return text, Block("code", start, start + len(text) - 1, tuple(rows), (start, start + len(head) - 1))
+
+
+def test_long_function_is_cut_at_outer_statements_and_repeats_its_signature():
+    text, block = function("area", 60)
+    document = Document("a.py", text, "python", "a", {}, (Section(0, len(text), ("area",), symbol=True),), (block,))
+    chunks = cut(document, 60)
+    assert len(chunks) > 3
+    assert [chunk.prefix for chunk in chunks] == ["", *["def area(alpha, beta):"] * (len(chunks) - 1)]
+    assert all(chunk.text.startswith(("def area", "    if", "    beta +=")) for chunk in chunks)
+    assert "".join(chunk.text for chunk in chunks).replace("\n", "") == text.replace("\n", "")
+
+
+def test_symbols_do_not_share_a_chunk_but_a_tiny_class_goes_with_its_members():
+    parts = ["x = 1", "class Box:", "def area(): ...", "def size(): ...", "def run(): ..."]
+    paths = [(), ("Box",), ("Box", "Box.area"), ("Box", "Box.size"), ("run",)]
+    sections, blocks, at = [], [], 0
+    for part, path in zip(parts, paths, strict=True):
+        sections.append(Section(at, at + len(part) + 1, path, symbol=bool(path)))
+        blocks.append(Block("code", at, at + len(part)))
+        at += len(part) + 1
+    text = "".join(f"{part}\n" for part in parts)
+    chunks = cut(Document("a.py", text, "python", "a", {}, tuple(sections), tuple(blocks)), 200)
+    assert [chunk.text for chunk in chunks] == [
+        "x = 1",
+        "class Box:\ndef area(): ...\ndef size(): ...",
+        "def run(): ...",
+    ]
+    assert [chunk.heading for chunk in chunks] == [(), ("Box",), ("run",)]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_words_of_a_section_stand_for_title_and_heading_in_the_context(strategy):
+    section = Section(0, 9, ("Box.addItem",), "Box.addItem", True, ("shop", "box", "add item"))
+    document = Document("box.py", "return 1;", "python", "shop.box", {}, (section,), (Block("code", 0, 9),))
+    (made,) = cut(document, 40, strategy=strategy)
+    assert made.indexed == "shop > box > add item\nreturn 1;"
+    assert made.heading == ("Box.addItem",)

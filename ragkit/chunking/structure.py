@@ -80,7 +80,7 @@ def _joined(cutter: Cutter, first: Group, second: Group, tiny: int) -> Group | N
     """Both groups in one, or None: the first is tiny, the second its sibling or child, and they fit in a chunk.
 
     A bare heading always goes with its child, which loses nothing: the child's path holds it. What there is to say
-    of a symbol goes with its first member at most, so that every passage is found by the name of its symbol.
+    of a symbol goes with its own members at most, so that every passage is found by the name of its symbol.
     """
     start, end = first.blocks[0].start, first.blocks[-1].end
     if cutter.count(start, end) >= tiny or _gap(cutter.text, end, second.blocks[0].start) > GAP_CHARS:

@@ -147,9 +147,10 @@ GRAMMARS: dict[str, Grammar] = {
 }
 
 _LANGUAGES = {
-    ".sh": "bash", ".bash": "bash", ".c": "c", ".h": "c", ".cs": "c#", ".cc": "c++", ".cpp": "c++", ".hpp": "c++",
-    ".go": "go", ".java": "java", ".js": "javascript", ".jsx": "javascript", ".mjs": "javascript",
-    ".cjs": "javascript", ".php": "php", ".rb": "ruby", ".rs": "rust", ".ts": "typescript", ".tsx": "tsx",
+    ".sh": "bash", ".bash": "bash", ".c": "c", ".h": "c", ".cs": "c#", ".cc": "c++", ".cpp": "c++", ".cxx": "c++",
+    ".hh": "c++", ".hpp": "c++", ".go": "go", ".java": "java", ".js": "javascript", ".jsx": "javascript",
+    ".mjs": "javascript", ".cjs": "javascript", ".php": "php", ".rb": "ruby", ".rs": "rust",
+    ".ts": "typescript", ".tsx": "tsx",
 }  # fmt: skip
 _SHEBANG = re.compile(r"#!.*\b(bash|sh|dash|zsh|ksh|ruby|node|php)\b")
 _INTERPRETERS = {"ruby": "ruby", "node": "javascript", "php": "php"}
@@ -178,8 +179,12 @@ def grammar_of(path: str, text: str) -> Grammar | None:
 
 def symbols(text: str, grammar: Grammar) -> list[Symbol]:
     """The definitions of a file, in order."""
+    try:
+        parser = _parser(grammar.module, grammar.function)
+    except ImportError:  # installed without its dependencies: groups of lines are better than no text
+        return []
     data = text.encode("utf-8")
-    tree = _parser(grammar.module, grammar.function).parse(data)
+    tree = parser.parse(data)
     return list(_Reader(text, data, grammar).symbols(tree.root_node, 0, 0))
 
 
@@ -226,7 +231,7 @@ class _Reader:
     def _found(self, node: Node, start: int, depth: int) -> Iterator[Symbol]:
         """The symbols of one node. `start` is where the comment in front of it begins."""
         grammar, kind = self.grammar, node.type
-        if depth > MAX_DEPTH:
+        if depth > 3 * MAX_DEPTH:  # wrappers count, too
             return
         if kind in grammar.functions or kind in grammar.containers:
             symbol = self._symbol(node, node, start, depth)
@@ -244,7 +249,7 @@ class _Reader:
             if value is not None:
                 yield from self._found(value, start, depth + 1)
         elif kind in grammar.wrappers:
-            inner = [s for child in node.named_children for s in self._found(child, self.span(child)[0], depth)]
+            inner = [s for child in node.named_children for s in self._found(child, self.span(child)[0], depth + 1)]
             direct = any(child.type not in grammar.transparent for child in node.named_children)
             if inner and direct:  # `export`, `template <...>` and the like belong to the symbol
                 inner[0] = replace(inner[0], start=self._line(start))
@@ -263,6 +268,8 @@ class _Reader:
         body = value if value.type == "object" else _body(value)
         opens = self.span(body)[0] if body is not None else end
         opens += self.text.startswith("{", opens)
+        comments = [self.span(child)[0] for child in node.named_children if "comment" in child.type]
+        opens = min([opens, *(at for at in comments if self._opens_line(at))])  # in Ruby, in front of the body
         members: tuple[Symbol, ...] = ()
         if body is not None and (node.type in self.grammar.containers or value.type in ("class", "object")):
             inside = (

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from ragkit.domain import Block, BlockKind, LineMap, Section, Span
@@ -50,6 +50,7 @@ class _Place:
     heading: tuple[str, ...] = ()
     anchor: str = ""
     serial: int = 0
+    symbol: bool = False
 
 
 @dataclass(slots=True)
@@ -225,7 +226,8 @@ class UnitWriter:
             if definitions.name:
                 path.append(definitions.name)
                 anchor = definitions.anchor
-        self._place = _Place(tuple(path), anchor, self._place.serial + 1)
+        symbol = any(definitions.name for definitions in self._definitions)
+        self._place = _Place(tuple(path), anchor, self._place.serial + 1, symbol)
 
     def open_definitions(self) -> None:
         """A `dl`."""
@@ -392,7 +394,7 @@ def assemble(units: Sequence[Unit]) -> tuple[str, tuple[Section, ...], tuple[Blo
         for unit in block_units:
             if unit.section != place:
                 place = unit.section
-                starts.append(Section(offset, offset, place.heading, place.anchor))
+                starts.append(Section(offset, offset, place.heading, place.anchor, place.symbol))
             start = offset
             for line, number in zip(unit.lines, unit.numbers, strict=True):
                 latest = max(latest, number)
@@ -403,7 +405,7 @@ def assemble(units: Sequence[Unit]) -> tuple[str, tuple[Section, ...], tuple[Blo
         blocks.append(_block(block_units, spans))
     text = "\n".join(lines)
     ends = [section.start for section in starts[1:]] + [len(text)]
-    sections = tuple(Section(s.start, end, s.heading, s.anchor) for s, end in zip(starts, ends, strict=True))
+    sections = tuple(replace(section, end=end) for section, end in zip(starts, ends, strict=True))
     return text, sections, tuple(blocks), LineMap("line", tuple(numbers))
 
 

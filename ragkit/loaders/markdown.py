@@ -34,6 +34,7 @@ _LINK = re.compile(
 _CODE = re.compile(r"(`+)(.+?)\1")
 _EMPHASIS = re.compile(r"(?<!\w)(\*{1,3}|_{1,3}|~~)(?=\S)(.+?)(?<=\S)\1(?!\w)")
 _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
+_SIGNATURE = re.compile(r"(?:#* *)?(?:`[\w.$:~@-]+(?:\([^`]*\)[^`]*)?`|[\w.$:~\\]+\(.*\))")
 _ADMONITION = re.compile(r"(?:!!!|\?\?\?\+?|===\+?)\s*[\w\"]")
 _KINDS: dict[str, BlockKind] = {
     "paragraph_open": "paragraph",
@@ -174,7 +175,8 @@ def _heading(content: str, level: int, start: int, slugs: Slugs) -> Heading:
     if match := _NAMED.search(content):
         anchor, content = anchor or match[1], content.replace(match[0], "")
     text = plain_inline(content)
-    return Heading(start, level, text, slugs.take(anchor) if anchor else slugs.of(text))
+    symbol = _SIGNATURE.fullmatch(content.strip()) is not None
+    return Heading(start, level, text, slugs.take(anchor) if anchor else slugs.of(text), symbol)
 
 
 def plain_inline(content: str) -> str:

@@ -61,7 +61,7 @@ def symbol_name(signature: str, *, python: bool = True) -> str:
     '--level <n>, -l <n>'
     """
     match = (_DOTTED.match(signature) if python else None) or _CALL.search(signature)
-    return match[1] if match else signature[:_LONGEST_NAME]
+    return match[1].lstrip(":.") if match else signature[:_LONGEST_NAME]
 
 
 def _qualified(name: str, outer: str, module: str) -> str:

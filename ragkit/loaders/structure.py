@@ -20,12 +20,13 @@ _NOT_SLUG = re.compile(r"[^\w\- ]")
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """A heading found at `start`: its level (1 outermost), its plain text, its anchor or ""."""
+    """A heading found at `start`: its level (1 outermost), its plain text, its anchor or "", if it names a symbol."""
 
     start: int
     level: int
     text: str
     anchor: str = ""
+    symbol: bool = False
 
 
 class Slugs:
@@ -136,7 +137,7 @@ def sections(headings: Sequence[Heading], length: int) -> tuple[Section, ...]:
         end = headings[at + 1].start if at + 1 < len(headings) else length
         if end > heading.start:
             names = tuple(item.text for item in path if item.text)
-            found.append(Section(heading.start, end, names, heading.anchor))
+            found.append(Section(heading.start, end, names, heading.anchor, heading.symbol))
     return tuple(found)
 
 

@@ -144,14 +144,7 @@ def nested(sections: Sequence[Section], entries: Iterable[Entry]) -> tuple[Secti
             end = min(edges)
             path = (*section.heading, *(entry.name for entry in open_entries))
             anchor = next((entry.anchor for entry in reversed(open_entries) if entry.anchor), section.anchor)
-            if (
-                found
-                and found[-1].heading == path
-                and found[-1].anchor == anchor
-                and found[-1].start >= section.start
-            ):
-                found[-1] = Section(found[-1].start, end, path, anchor)
-            else:
-                found.append(Section(at, end, path, anchor))
+            words = (*section.words, *(entry.words for entry in open_entries)) if section.words else ()
+            found.append(Section(at, end, path, anchor, section.symbol or bool(open_entries), words))
             at = end
     return tuple(found)
