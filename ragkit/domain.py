@@ -295,6 +295,8 @@ class Hit:
     """The passage with what stands around it, where that was asked for."""
     explanation: Explanation | None = None
     """Why it matched, where that was asked for."""
+    copies: tuple[Passage, ...] = ()
+    """Passages with nearly the same text, which it stands for."""
 
 
 @dataclass(frozen=True, slots=True)

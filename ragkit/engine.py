@@ -1,4 +1,4 @@
-"""The only wiring: runs the stages in order over what `resources` opened.
+"""Documents in, answers out: the wiring, with `searching`, of all stages over what `resources` opened.
 
 Knows which stage follows which and which settings each one gets; knows nothing of how a stage works. One
 engine serves one thread at a time; several may be open on the same store.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from ragkit import config
 from ragkit.domain import (
@@ -20,22 +20,19 @@ from ragkit.domain import (
     DuplicateGroup,
     Excerpt,
     Expand,
-    Hit,
     LineIndex,
     Message,
     Mode,
-    Query,
     SearchResult,
 )
 from ragkit.errors import ModelUnsuitable, UsageError
-from ragkit.resources import Resources, opening
+from ragkit.resources import Resources
 from ragkit.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from ragkit.config import Settings
     from ragkit.doctor import Check
     from ragkit.domain import (
-        ChunkIds,
         Embedder,
         Generator,
         Grounding,
@@ -45,7 +42,6 @@ if TYPE_CHECKING:
         Progress,
         Reranker,
     )
-    from ragkit.index.snapshot import Snapshot
     from ragkit.prompting import Prompts
     from ragkit.store import CorpusStatus, Store
 
@@ -208,140 +204,20 @@ class Engine:
         With `expand`, each hit comes with its neighbours or its section; with `explain`, with the sentence that
         carries it, and the passages that nearly made it are named.
         """
-        from ragkit.expand import widen
-        from ragkit.explain import NEAR_MISSES, near_misses
-        from ragkit.query import notices as query_notices
-        from ragkit.retrieve import retrieve
+        from ragkit.searching import search
 
         _require_text(query, "query")
-        settings = self.settings.retrieve
-        if mode is not None:
-            settings = dataclasses.replace(settings, mode=mode)
-        limit = limit or settings.limit
-        clock = Stopwatch()
-        with clock("open"):
-            needs_vectors = settings.mode != "lexical"
-            embedder = self.embedder if needs_vectors and self._opened.embedder_is_ready() else None
-            with opening(embedder):
-                snapshot = self._opened.snapshot(corpus)
-                snapshot.open(settings.mode)
-            if needs_vectors:
-                embedder = embedder or self._opened.embedder_for(snapshot)
-                snapshot.require_embedder(embedder)
-            reranker = self._reranker(settings.mode) if rerank is not False else None
-        with clock("understand"):
-            asked = self._understood(query, snapshot)
-            allowed = self._allowed(snapshot, filters, asked)
-        depth = max(limit, self.settings.rerank.depth) if reranker else limit
-        depth = max(depth, limit + NEAR_MISSES) if explain else depth
-        found = retrieve(
-            asked.text,
-            snapshot.dense if needs_vectors else None,
-            snapshot.lexical if settings.mode != "dense" else None,
-            embedder,
-            settings,
-            language=self.settings.lexical.language,
-            limit=depth,
-            allowed=allowed,
-            words=asked.words,
-            group_of=snapshot.duplicates.group_of if settings.duplicates == "once" else None,
+        return search(
+            self._opened,
+            query,
+            corpus=corpus,
+            limit=limit,
+            mode=mode,
+            rerank=rerank,
+            filters=filters,
+            expand=expand,
+            explain=explain,
         )
-        clock.seconds.update(found.timings)
-        with clock("fetch"):
-            hits = self._hits(found)
-        if reranker is not None and hits:
-            with clock("rerank"):
-                hits = self._reranked(asked.text, hits, reranker)
-        with clock("expand"):
-            behind = hits[limit : limit + NEAR_MISSES]
-            hits = widen(hits[:limit], expand, self.store.neighbours, self.store.document_text)
-        if explain:
-            with clock("explain"):
-                hits = self._explained(asked, hits, found.terms, snapshot, embedder)
-        return SearchResult(
-            query=query,
-            mode=settings.mode,
-            hits=hits,
-            snapshot=snapshot.name,
-            timings=clock.seconds,
-            notices=(*query_notices(asked, held=bool(hits)), *self._search_notices(asked.text, embedder)),
-            reranker=reranker.name if reranker else "",
-            understood=asked,
-            near_misses=near_misses(behind, hits[-1]) if explain and hits else (),
-        )
-
-    def _explained(
-        self, asked: Query, hits: tuple[Hit, ...], terms: Sequence[str], snapshot: Snapshot, embedder: Embedder | None
-    ) -> tuple[Hit, ...]:
-        from ragkit.explain import explain, weights
-
-        language = self.settings.lexical.language
-        known = terms if snapshot.manifest.language == language else ()
-        idf = weights(known, lambda term: snapshot.lexical.holders(term), snapshot.manifest.chunks)
-        return explain(asked.text, hits, idf, embedder, language)
-
-    def _understood(self, query: str, snapshot: Snapshot) -> Query:
-        """The query with its phrases and names told apart, and its words spelled as the corpus spells them."""
-        from ragkit.query import correct, parse
-
-        asked, language = parse(query), self.settings.lexical.language
-        if not self.settings.retrieve.spelling or snapshot.manifest.language != language:
-            return asked
-
-        def familiar(word: str) -> bool:
-            """A tokenizer has the common words whole, and the rest in pieces."""
-            spans = getattr(self.embedder, "spans", None) if self._opened.embedder_is_ready() else None
-            return spans is not None and len(spans(word)) == 1
-
-        return correct(asked, snapshot.lexical.holders, snapshot.vocabulary.near, language, familiar)
-
-    def _allowed(self, snapshot: Snapshot, filters: Sequence[str], asked: Query) -> ChunkIds | None:
-        """The chunks that meet the filters and hold the quoted phrases; None when there are neither."""
-        from ragkit.index.phrases import holding
-
-        allowed = self.store.allowed(snapshot.record, filters)
-        if not asked.phrases:
-            return allowed
-        language = self.settings.lexical.language
-        return holding(asked.phrases, snapshot.lexical, self.store.indexed_texts, language, allowed)
-
-    def _hits(self, found: Any) -> tuple[Hit, ...]:
-        from ragkit.text import analyse
-
-        passages = self.store.passages(entry.id for entry in found.ranked)
-        wanted = set(found.terms)
-        language = self.settings.lexical.language
-        return tuple(
-            Hit(
-                passage,
-                entry.score,
-                found.stages[entry.id],
-                tuple(term for term in found.terms if term in wanted & set(analyse(passage.chunk.indexed, language))),
-            )
-            for entry, passage in zip(found.ranked, passages, strict=True)
-        )
-
-    def _reranker(self, mode: Mode) -> Reranker | None:
-        """What rescores the hits; a lexical search opens no embedder for it."""
-        needs_embedder = not self.settings.rerank.cross_encoder and self._opened.given["reranker"] is None
-        return None if mode == "lexical" and needs_embedder else self.reranker
-
-    def _reranked(self, query: str, hits: tuple[Hit, ...], reranker: Reranker) -> tuple[Hit, ...]:
-        from ragkit.rerank import rerank
-
-        return rerank(query, hits, reranker, self.settings.rerank)
-
-    def _search_notices(self, query: str, embedder: Embedder | None) -> tuple[str, ...]:
-        """What a user should know: how models came here, said once, and a query that is longer than the window."""
-        notices = tuple(self._opened.notices)
-        self._opened.notices.clear()
-        spans = getattr(embedder, "spans", None)
-        if embedder is None or spans is None or len(query) <= embedder.max_tokens:  # a token has a character
-            return notices
-        tokens = len(spans(query))
-        if tokens <= embedder.max_tokens:
-            return notices
-        return (*notices, f"the query has {tokens} tokens; the dense index sees the first {embedder.max_tokens}")
 
     # ------------------------------------------------------------ ask
 

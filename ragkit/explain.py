@@ -100,7 +100,7 @@ def _why(hit: Hit, last: Hit) -> str:
         if other is None or other.score is None:
             continue
         if stage.score is None:
-            reasons.append(f"{stage.stage} did not find it")
+            reasons.append("not reranked" if stage.stage == "rerank" else f"{stage.stage} did not find it")
         elif stage.score < other.score:
             reasons.append(f"{stage.stage} {stage.score:.3f} against {other.score:.3f}")
     if lacking := [term for term in last.terms if term not in hit.terms]:

@@ -17,6 +17,7 @@ ROWS = [
     {"evaluation"},
     {"ragkit"},
     {"engine"},
+    {"searching"},
     {"resources"},
     {
         "ingest",

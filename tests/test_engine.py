@@ -266,12 +266,14 @@ def test_the_same_text_in_many_files_is_found_once_and_listed(settings: Settings
         engine.ingest([docs], corpus="docs")
         for mode in ("hybrid", "dense", "lexical"):
             hits = engine.search("manual without warranty", mode=mode).hits  # type: ignore[arg-type]
-            assert len([hit for hit in hits if "warranty" in hit.passage.chunk.text]) == 1
+            (hit,) = (hit for hit in hits if "warranty" in hit.passage.chunk.text)
+            assert sorted(one.path for one in (hit.passage, *hit.copies)) == ["one.md", "three.md", "two.md"]
         (group,) = engine.duplicates("docs")
         assert [passage.path for passage in group.passages] == ["one.md", "three.md", "two.md"]
         assert group.documents == 3
         only = engine.search("manual without warranty", filters=["path=two.md"]).hits
         assert [hit.passage.path for hit in only] == ["two.md"]
+        assert only[0].copies == ()
         (docs / "two.md").unlink()
         engine.ingest([docs], corpus="docs")
         assert [passage.path for passage in engine.duplicates("docs")[0].passages] == ["one.md", "three.md"]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ragkit.domain import JSON, Answer, Hit, Mode, Progress, text_hash
+from ragkit.domain import JSON, Answer, Hit, Mode, Passage, Progress, text_hash
 from ragkit.errors import (
     CorpusError,
     DatasetError,
@@ -236,8 +236,9 @@ def rank_documents(hits: Sequence[Hit], golds: Sequence[Gold]) -> list[str]:
     """Documents in the order of their best passage; those with gold under the gold's own path."""
     ranking: dict[str, None] = {}
     for hit in hits:
-        path = hit.passage.path
-        ranking.setdefault(next((gold.path for gold in golds if same_document(gold.path, path)), path))
+        paths = [passage.path for passage in (hit.passage, *hit.copies)]
+        named = (gold.path for path in paths for gold in golds if same_document(gold.path, path))
+        ranking.setdefault(next(named, paths[0]))
     return list(ranking)
 
 
@@ -255,7 +256,11 @@ def rank_passages(hits: Sequence[Hit], golds: Sequence[Gold]) -> list[str]:
 
 
 def _holds(hit: Hit, gold: Gold) -> bool:
-    passage = hit.passage
+    """Whether the passage, or a copy of it that the hit names, is where the gold is."""
+    return any(_is_at(passage, gold) for passage in (hit.passage, *hit.copies))
+
+
+def _is_at(passage: Passage, gold: Gold) -> bool:
     if gold.path and not same_document(gold.path, passage.path):
         return False
     if gold.quote:

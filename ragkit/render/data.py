@@ -17,6 +17,7 @@ from ragkit.domain import (
     DuplicateGroup,
     Hit,
     IngestReport,
+    Passage,
     Query,
     Quote,
     SearchResult,
@@ -68,6 +69,7 @@ def hit_json(hit: Hit, *, explain: bool = False) -> dict[str, Any]:
         "anchor": chunk.anchor,
         "score": round(hit.score, 4),
         "text": chunk.text,
+        "copies": [_place(passage) for passage in hit.copies],
     }
     if wide := hit.expanded:
         data["expanded"] = {"start_line": wide.start_line, "end_line": wide.end_line, "text": wide.text}
@@ -151,16 +153,17 @@ def duplicates_json(group: DuplicateGroup) -> dict[str, Any]:
         "copies": len(group.passages),
         "documents": group.documents,
         "text": group.passages[0].chunk.text,
-        "passages": [
-            {
-                "id": passage.id,
-                "path": passage.path,
-                "start_line": passage.chunk.start_line,
-                "end_line": passage.chunk.end_line,
-                "unit": passage.chunk.unit,
-            }
-            for passage in group.passages
-        ],
+        "passages": [_place(passage) for passage in group.passages],
+    }
+
+
+def _place(passage: Passage) -> dict[str, Any]:
+    return {
+        "id": passage.id,
+        "path": passage.path,
+        "start_line": passage.chunk.start_line,
+        "end_line": passage.chunk.end_line,
+        "unit": passage.chunk.unit,
     }
 
 

@@ -66,6 +66,10 @@ def _hit(number: int, hit: Hit, digits: int, color: bool, explain: bool, width: 
     else:
         shown, spans = snippet(clean(chunk.text), hit.terms, SNIPPET)
     lines.append(wrap(emphasise(shown, spans, color), width, indent))
+    if hit.copies:
+        also = [one_line(passage.location) for passage in hit.copies[:SHOWN_COPIES]]
+        more = f" and {len(hit.copies) - SHOWN_COPIES} more" if len(hit.copies) > SHOWN_COPIES else ""
+        lines.append(indent + style(f"also in {', '.join(also)}{more}", "dim", color))
     if explain:
         stages = (f"{s.stage} {_rank(s.rank)} {_score(s.score)}".rstrip() for s in hit.stages)
         lines.append(indent + style("  ".join(stages), "dim", color))

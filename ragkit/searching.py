@@ -1,0 +1,206 @@
+"""One search, from a query to hits: the wiring of retrieval.
+
+Knows which stage follows which and which settings each one gets; knows nothing of how a stage works, nor of answers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ragkit.domain import Expand, Hit, Mode, Query, SearchResult
+from ragkit.resources import Resources, opening
+from ragkit.stopwatch import Stopwatch
+
+if TYPE_CHECKING:
+    from ragkit.config import RetrieveSettings
+    from ragkit.domain import ChunkIds, Embedder, Reranker
+    from ragkit.index.snapshot import Snapshot
+    from ragkit.retrieve import Retrieved
+
+
+def search(
+    opened: Resources,
+    query: str,
+    *,
+    corpus: str = "",
+    limit: int | None = None,
+    mode: Mode | None = None,
+    rerank: bool | None = None,
+    filters: Sequence[str] = (),
+    expand: Expand = "none",
+    explain: bool = False,
+) -> SearchResult:
+    """The passages that answer a query, best first; the parameters are those of `Engine.search`."""
+    settings = opened.settings.retrieve
+    if mode is not None:
+        settings = dataclasses.replace(settings, mode=mode)
+    return _Search(opened, settings, corpus).run(query, limit or settings.limit, rerank, filters, expand, explain)
+
+
+class _Search:
+    """One query's way through the stages."""
+
+    def __init__(self, opened: Resources, settings: RetrieveSettings, corpus: str) -> None:
+        self._opened = opened
+        self._store = opened.store
+        self._settings = settings
+        self._language = opened.settings.lexical.language
+        self._clock = Stopwatch()
+        with self._clock("open"):
+            self._snapshot, self._embedder = self._open(corpus)
+
+    def _open(self, corpus: str) -> tuple[Snapshot, Embedder | None]:
+        """The snapshot, and the embedder if vectors are asked for; both at once when nothing has to be fetched."""
+        opened, needs_vectors = self._opened, self._settings.mode != "lexical"
+        embedder = opened.embedder if needs_vectors and opened.embedder_is_ready() else None
+        with opening(embedder):
+            snapshot = opened.snapshot(corpus)
+            snapshot.open(self._settings.mode)
+        if needs_vectors:
+            embedder = embedder or opened.embedder_for(snapshot)
+            snapshot.require_embedder(embedder)
+        return snapshot, embedder
+
+    def run(
+        self, query: str, limit: int, rerank: bool | None, filters: Sequence[str], expand: Expand, explain: bool
+    ) -> SearchResult:
+        """Understand, restrict, retrieve, rerank, expand, explain."""
+        from ragkit.expand import widen
+        from ragkit.explain import NEAR_MISSES, near_misses
+        from ragkit.query import notices
+
+        clock, opened = self._clock, self._opened
+        with clock("open"):
+            reranker = self._reranker() if rerank is not False else None
+        with clock("understand"):
+            asked = self._understood(query)
+            allowed = self._allowed(filters, asked)
+        depth = max(limit, opened.settings.rerank.depth) if reranker else limit
+        found = self._retrieved(asked, max(depth, limit + NEAR_MISSES) if explain else depth, allowed)
+        clock.seconds.update(found.timings)
+        with clock("fetch"):
+            hits = self._hits(found)
+        if reranker is not None and hits:
+            with clock("rerank"):
+                hits = self._reranked(asked.text, hits, reranker)
+        hits, behind = hits[:limit], hits[limit : limit + NEAR_MISSES]
+        with clock("expand"):
+            hits = self._with_copies(hits, allowed)
+            hits = widen(hits, expand, self._store.neighbours, self._store.document_text)
+        if explain:
+            with clock("explain"):
+                hits = self._explained(asked, hits, found.terms)
+        return SearchResult(
+            query=query,
+            mode=self._settings.mode,
+            hits=hits,
+            snapshot=self._snapshot.name,
+            timings=clock.seconds,
+            notices=(*notices(asked, held=bool(hits)), *self._notices(asked.text)),
+            reranker=reranker.name if reranker else "",
+            understood=asked,
+            near_misses=near_misses(behind, hits[-1]) if explain and hits else (),
+        )
+
+    # ------------------------------------------------------------ the query
+
+    def _understood(self, query: str) -> Query:
+        """The query with its phrases and names told apart, and its words spelled as the corpus spells them."""
+        from ragkit.query import correct, parse
+
+        asked, snapshot = parse(query), self._snapshot
+        if not self._settings.spelling or snapshot.manifest.language != self._language:
+            return asked
+
+        def familiar(word: str) -> bool:
+            """A tokenizer has the common words whole, and the rest in pieces."""
+            spans = getattr(self._opened.embedder, "spans", None) if self._opened.embedder_is_ready() else None
+            return spans is not None and len(spans(word)) == 1
+
+        return correct(asked, snapshot.lexical.holders, snapshot.vocabulary.near, self._language, familiar)
+
+    def _allowed(self, filters: Sequence[str], asked: Query) -> ChunkIds | None:
+        """The chunks that meet the filters and hold the quoted phrases; None when there are neither."""
+        from ragkit.index.phrases import holding
+
+        allowed = self._store.allowed(self._snapshot.record, filters)
+        if not asked.phrases:
+            return allowed
+        return holding(asked.phrases, self._snapshot.lexical, self._store.indexed_texts, self._language, allowed)
+
+    # ------------------------------------------------------------ the hits
+
+    def _retrieved(self, asked: Query, depth: int, allowed: ChunkIds | None) -> Retrieved:
+        from ragkit.retrieve import retrieve
+
+        settings, snapshot = self._settings, self._snapshot
+        return retrieve(
+            asked.text,
+            snapshot.dense if settings.mode != "lexical" else None,
+            snapshot.lexical if settings.mode != "dense" else None,
+            self._embedder,
+            settings,
+            language=self._language,
+            limit=depth,
+            allowed=allowed,
+            words=asked.words,
+            group_of=snapshot.duplicates.group_of if settings.duplicates == "once" else None,
+        )
+
+    def _hits(self, found: Retrieved) -> tuple[Hit, ...]:
+        from ragkit.text import analyse
+
+        passages = self._store.passages(entry.id for entry in found.ranked)
+        held = (set(analyse(passage.chunk.indexed, self._language)) for passage in passages)
+        return tuple(
+            Hit(passage, entry.score, found.stages[entry.id], tuple(term for term in found.terms if term in own))
+            for entry, passage, own in zip(found.ranked, passages, held, strict=True)
+        )
+
+    def _with_copies(self, hits: tuple[Hit, ...], allowed: ChunkIds | None) -> tuple[Hit, ...]:
+        """The hits, each naming the passages that it stands for."""
+        if self._settings.duplicates == "all":
+            return hits
+        duplicates = self._snapshot.duplicates
+        permitted = None if allowed is None else {int(id) for id in allowed}
+        named = []
+        for hit in hits:
+            number = duplicates.group_of.get(hit.passage.id)
+            ids = duplicates.groups[number] if number is not None else ()
+            others = [id for id in ids if id != hit.passage.id and (permitted is None or id in permitted)]
+            named.append(dataclasses.replace(hit, copies=tuple(self._store.passages(others))) if others else hit)
+        return tuple(named)
+
+    def _reranker(self) -> Reranker | None:
+        """What rescores the hits; a lexical search opens no embedder for it."""
+        opened = self._opened
+        needs_embedder = not opened.settings.rerank.cross_encoder and opened.given["reranker"] is None
+        return None if self._settings.mode == "lexical" and needs_embedder else opened.reranker
+
+    def _reranked(self, query: str, hits: tuple[Hit, ...], reranker: Reranker) -> tuple[Hit, ...]:
+        from ragkit.rerank import rerank
+
+        return rerank(query, hits, reranker, self._opened.settings.rerank)
+
+    def _explained(self, asked: Query, hits: tuple[Hit, ...], terms: Sequence[str]) -> tuple[Hit, ...]:
+        from ragkit.explain import explain, weights
+
+        snapshot = self._snapshot
+        known = terms if snapshot.manifest.language == self._language else ()
+        idf = weights(known, lambda term: snapshot.lexical.holders(term), snapshot.manifest.chunks)
+        return explain(asked.text, hits, idf, self._embedder, self._language)
+
+    def _notices(self, query: str) -> tuple[str, ...]:
+        """What a user should know: how models came here, said once, and a query that is longer than the window."""
+        notices = tuple(self._opened.notices)
+        self._opened.notices.clear()
+        embedder = self._embedder
+        spans = getattr(embedder, "spans", None)
+        if embedder is None or spans is None or len(query) <= embedder.max_tokens:  # a token has a character
+            return notices
+        tokens = len(spans(query))
+        if tokens <= embedder.max_tokens:
+            return notices
+        return (*notices, f"the query has {tokens} tokens; the dense index sees the first {embedder.max_tokens}")
