@@ -13,6 +13,7 @@ import pytest
 from ragkit import config
 from ragkit.config import Settings
 from ragkit.domain import Document, IngestReport, Progress
+from ragkit.embed import NAME_SHARE
 from ragkit.errors import (
     CorpusEmpty,
     CorpusError,
@@ -241,6 +242,21 @@ def test_another_embedder_and_back_again(corpus: Corpus) -> None:
     corpus.embedder = former
     corpus.run()
     assert corpus.report.embedded == 0
+
+
+def test_the_vector_of_source_code_leans_towards_the_name_of_its_symbol(corpus: Corpus) -> None:
+    corpus.write("shop/cart.py", "def addItem(x):\n    return x\n")
+    corpus.write("shop/cart.md", "# Cart\n\nText.\n")
+    corpus.run()
+    with open_snapshot(corpus.store, "docs", corpus.settings) as opened:
+        found = {ranked.id: ranked.score for ranked in opened.dense.search(corpus.embedder.embed(["add item"])[0], 9)}
+    texts = dict(corpus.store.chunk_texts(corpus.store.current_snapshot("docs")))
+    vectors = {id: corpus.embedder.embed([text])[0] for id, text in texts.items()}
+    name = corpus.embedder.embed(["add item"])[0]
+    (code,) = [id for id, text in texts.items() if text.startswith("shop cart > add item\n")]
+    for id, vector in vectors.items():
+        mixed = (1 - NAME_SHARE) * vector + NAME_SHARE * name if id == code else vector
+        assert found[id] == pytest.approx(float(name @ (mixed / np.linalg.norm(mixed))), abs=1e-5)
 
 
 def test_other_index_settings_publish_without_reading_or_embedding(corpus: Corpus) -> None:
