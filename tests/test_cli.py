@@ -61,6 +61,31 @@ def test_search_finds_the_passage_and_names_its_lines(ingested: Ingested) -> Non
     assert hit["text"] == "\n".join(lines)
 
 
+def test_search_corrects_demands_phrases_explains_and_widens(ingested: Ingested) -> None:
+    run = ragkit("search", 'restroe a "kept for"', "--explain", "--expand", "section", environ=ingested.environ)
+    assert run.returncode == 0, run.stderr
+    assert 'searched for "restore", not "restroe"' in run.stderr
+    for part in ("backup.md:L", "Backups are kept for 30 days.", "carried by", "terms restor", "phrases kept for"):
+        assert part in run.stdout
+    plain = ragkit("search", "restroe", "--no-spelling", "--mode", "lexical", environ=ingested.environ)
+    assert (plain.returncode, plain.stdout) == (0, "")
+
+
+def test_a_filter_on_a_key_that_no_document_has_is_refused(ingested: Ingested) -> None:
+    run = ragkit("search", "backup", "--filter", "titel=Backups", environ=ingested.environ)
+    assert run.returncode == 2
+    assert "no document has the key titel" in run.stderr
+    assert "did you mean title?" in run.stderr
+
+
+def test_near_duplicates_are_listed(ingested: Ingested) -> None:
+    run = ragkit("corpus", "status", "docs", "--duplicates", environ=ingested.environ)
+    assert run.returncode == 0, run.stderr
+    assert "no two passages say nearly the same" in run.stderr
+    run = ragkit("corpus", "status", "docs", "--duplicates", "--format", "json", environ=ingested.environ)
+    assert json.loads(run.stdout)["duplicates"] == []
+
+
 def test_answer_cites_lines_that_hold_the_quote(ingested: Ingested) -> None:
     run = ragkit("ask", "How long are backups kept?", "--no-llm", "--format", "json", environ=ingested.environ)
     assert run.returncode == 0, run.stderr
