@@ -129,7 +129,7 @@ class RerankSettings:
         "hub:ORG/NAME@REV or path:DIR.",
     )
     engine: Literal["auto", "onnx", "sentence-transformers"] = setting("auto", "As for the embedder.")
-    depth: int = setting(20, "How many fused hits are rescored.")
+    depth: int = setting(15, "How many fused hits are rescored.")
     weight: float = setting(
         0.0, "Weight of the reranker's score, the fused score having the rest; 0 takes what suits the reranker."
     )

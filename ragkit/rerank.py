@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ragkit.domain import Embedder, Hit, Passage, StageScore
 from ragkit.encoder import Encoder
 from ragkit.errors import ModelCorrupt, ModelNotFound, ModelUnsuitable
+from ragkit.text import analyse
 from ragkit.units import units
 
 if TYPE_CHECKING:
@@ -106,13 +108,17 @@ class SentenceReranker:
     """Share of the best sentence's cosine in the score; the length has the rest."""
     full_tokens = 256
     """A passage this long has as much to say as any."""
+    looked_at = 2
+    """Sentences of a passage that are embedded: those that hold most of the query's terms, by weight. All of them
+    would take three times as long and rank no better (three collections: .551 with two, .552 with all)."""
 
-    def __init__(self, embedder: Embedder) -> None:
+    def __init__(self, embedder: Embedder, language: str = "english") -> None:
         self._embedder = embedder
+        self._language = language
 
     def score(self, query: str, passages: Sequence[Passage]) -> list[float]:
         """Best sentence's cosine and the logarithm of the length, both in [0, 1], in a fixed mixture."""
-        sentences = [_sentences(passage) for passage in passages]
+        sentences = self._promising(query, [_sentences(passage) for passage in passages])
         texts = list(dict.fromkeys(text for found in sentences for text in found))
         if not texts:
             return [0.0] * len(passages)
@@ -123,6 +129,18 @@ class SentenceReranker:
             self.best_sentence * min(1.0, max(0.0, cosine)) + (1 - self.best_sentence) * self._length(passage)
             for cosine, passage in zip(best, passages, strict=True)
         ]
+
+    def _promising(self, query: str, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
+        """Of each passage the few sentences that hold most of the query's terms; rare ones weigh more."""
+        wanted = frozenset(analyse(query, self._language))
+        held = [[wanted.intersection(analyse(text, self._language)) for text in found] for found in sentences]
+        passages = Counter(term for found in held for term in frozenset().union(*found))
+        weights = {term: math.log1p(len(sentences) / (0.5 + passages[term])) for term in wanted}
+        chosen = []
+        for found, terms in zip(sentences, held, strict=True):
+            order = sorted(range(len(found)), key=lambda at: -math.fsum(weights[term] for term in terms[at]))
+            chosen.append([found[at] for at in order[: self.looked_at]])
+        return chosen
 
     def _length(self, passage: Passage) -> float:
         """0 for nothing, 1 from `full_tokens` on."""

@@ -81,7 +81,7 @@ class Resources:
         from ragkit.rerank import SentenceReranker, open_reranker
 
         if not self.settings.rerank.cross_encoder:
-            return SentenceReranker(self.embedder)
+            return SentenceReranker(self.embedder, self.settings.lexical.language)
         prepared = self.prepared(self.settings.rerank.model, "reranker", self.settings.rerank.engine)
         return open_reranker(prepared, self.settings.thread_count)
 
