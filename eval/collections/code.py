@@ -6,7 +6,7 @@ CodeSearchNet (Husain et al., 2019): special methods, tests, bodies under three 
 here also first sentences under five words, overloads, and sources that another one of the same file resembles.
 
     python -m eval.collections.code DIR --set dev           the packages that choices were made on
-    python -m eval.collections.code DIR --set held-out      others, looked at once
+    python -m eval.collections.code DIR --set held-out      others, on which nothing is chosen
     ragkit ingest DIR/corpus --corpus code-dev
     ragkit eval retrieval --dataset DIR --corpus code-dev
 
