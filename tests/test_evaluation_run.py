@@ -153,6 +153,14 @@ def test_a_gold_quote_counts_once_where_it_is_first_held() -> None:
     assert rank_passages(hits, golds) == ["passage:1", "gold:0", "gold:1"]
 
 
+def test_a_hit_counts_for_the_places_of_the_copies_that_it_names() -> None:
+    copied = replace(hit(1, "a.md", "the same words"), copies=(hit(2, "b.md", "the same words").passage,))
+    hits = [hit(3, "c.md", "other words"), copied]
+    assert rank_passages(hits, [Gold("b.md", quote="same words")])[1] == "gold:0"
+    assert rank_documents(hits, [Gold("b.md")]) == ["c.md", "b.md"]
+    assert rank_documents(hits, [Gold("d.md")]) == ["c.md", "a.md"]
+
+
 def test_a_gold_heading_is_found_in_any_passage_below_it() -> None:
     golds = [Gold("a.md", ("Install", "Linux"))]
     hits = [hit(1, "a.md", "x", ("Install", "Mac")), hit(2, "a.md", "y", ("Guide", "install", "linux", "Debian"))]
