@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import select
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,6 +13,7 @@ from types import TracebackType
 from typing import Any
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+PATIENCE_SECONDS = 60
 
 
 def executable() -> str | None:
@@ -64,8 +66,8 @@ class Browser:
         features = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self.call("Emulation.setEmulatedMedia", features=features)
         self._events.clear()
-        self.call("Page.navigate", url=url)
-        while "Page.loadEventFired" not in self._events:
+        within = "loaderId" not in self.call("Page.navigate", url=url)  # only the fragment changed: nothing is loaded
+        while not within and "Page.loadEventFired" not in self._events:
             self._read()
 
     def run(self, script: str) -> Any:
@@ -94,6 +96,7 @@ class Browser:
 
     def _read(self) -> dict[str, Any]:
         while b"\0" not in self._buffer:
+            assert select.select([self._from], [], [], PATIENCE_SECONDS)[0], "the browser says nothing"
             piece = os.read(self._from, 1 << 16)
             assert piece, "the browser is gone"
             self._buffer += piece

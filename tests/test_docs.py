@@ -125,10 +125,23 @@ def test_settings_named_in_the_pages_exist() -> None:
 def test_toml_examples_are_valid_settings(tmp_path: Path) -> None:
     for path in PAGES:
         for number, body in enumerate(re.findall(r"```toml\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL)):
-            if not body.startswith("[corpus]"):
+            if not body.startswith(("[corpus]", "[experiment]")):
                 file = tmp_path / f"{path.stem}-{number}.toml"
                 file.write_text(body, encoding="utf-8")
                 config.load(file, {})
+
+
+def test_toml_examples_of_experiments_can_be_carried_out(tmp_path: Path) -> None:
+    from ragkit.evaluation import experiments
+
+    found = re.findall(r"```toml\n(\[experiment\].*?)```", page("experiments.md"), re.DOTALL)
+    assert found
+    for number, body in enumerate(found):
+        file = tmp_path / f"{number}.toml"
+        file.write_text(body, encoding="utf-8")
+        assert list(experiments.load(file).variants())
+    for file in (ROOT / "eval" / "experiments").glob("*.toml"):
+        assert experiments.load(file).dataset.exists()
 
 
 # ---------------------------------------------------------------- links and spelling

@@ -83,7 +83,7 @@ def to_text(found: Comparison, *, examples: int = 10) -> str:
     lines += ["", *_remarks(found)]
     for what, changes in (("worse", found.worse), ("better", found.better)):
         if changes:
-            lines += ["", f"{len(changes)} questions got {what}" + _shown(len(changes), examples)]
+            lines += ["", _got(len(changes), what, examples)]
         for change in changes[:examples]:
             lines += _trace(change, "  ")
     return "\n".join(lines)
@@ -96,7 +96,7 @@ def to_markdown(found: Comparison, *, examples: int = 10) -> str:
     lines += ["", *(f"- {remark}" for remark in _remarks(found))]
     for what, changes in (("worse", found.worse), ("better", found.better)):
         if changes:
-            lines += ["", f"### {len(changes)} questions got {what}" + _shown(len(changes), examples), ""]
+            lines += ["", f"### {_got(len(changes), what, examples)}", ""]
         for change in changes[:examples]:
             first, *rest = _trace(change, "")
             lines += [f"- {first}", *(f"  - {line.strip()}" for line in rest)]
@@ -150,8 +150,9 @@ def _remarks(found: Comparison) -> list[str]:
     return [*lines, *found.notices]
 
 
-def _shown(count: int, examples: int) -> str:
-    return f"; the first {examples}:" if count > examples else ":"
+def _got(count: int, what: str, examples: int) -> str:
+    shown = f"; the first {examples}:" if count > examples > 0 else ":" if examples else ""
+    return f"{count} question{'' if count == 1 else 's'} got {what}{shown}"
 
 
 def _trace(change: Change, indent: str) -> list[str]:

@@ -275,8 +275,7 @@ def _questions(run: Run, comparison: Comparison | None) -> str:
     return "\n".join(
         [
             '<h2>Questions <span class="tag" id="shown"></span></h2>',
-            '<div class="filters"><input id="find" type="search" placeholder="Find words, paths, ids" '
-            'aria-label="Find questions">',
+            '<div class="filters"><label class="find">Find <input id="find" type="search"></label>',
             _select("state", "State", options),
             _select("kind", "Kind", [("", "every kind"), *((kind, kind) for kind in kinds)]),
             _select("sort", "Order", sorts),
