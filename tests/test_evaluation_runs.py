@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -317,3 +319,47 @@ def test_a_wrong_experiment_is_named_by_its_key(tmp_path: Path, old: str, new: s
     (tmp_path / "docs.toml").write_text(TOML.replace(old, new))
     with pytest.raises(SettingsError, match=said):
         experiments.load(tmp_path / "docs.toml")
+
+
+# ---------------------------------------------------------------- killed
+
+
+SLOW = """
+import sys, time
+from pathlib import Path
+from ragkit import Engine, config
+from ragkit.evaluation import experiments
+from ragkit.evaluation.runner import carry_out
+from ragkit.testing import HashEmbedder
+
+class Slow(Engine):
+    def search(self, query, **options):
+        found = super().search(query, **options)
+        print(query, flush=True)
+        time.sleep(float(sys.argv[3]))
+        return found
+
+values = {"store.directory": sys.argv[2], "rerank.model": "none"}
+settings = config.replace(config.Settings(), values)
+opened = lambda settings: Slow(settings, embedder=HashEmbedder(256))
+(run,) = carry_out(experiments.load(Path(sys.argv[1])), settings, opened)
+print("computed", run.about["computed"], "of", len(run.report.questions), flush=True)
+"""
+
+
+def test_a_run_killed_with_signal_9_goes_on_where_it_stopped(tmp_path: Path, docs: Path) -> None:
+    rows = [{"id": f"q{at}", "question": f"Which port has interface {at}?", "relevant": ["ports"]} for at in range(8)]
+    write(tmp_path / "many.jsonl", rows)
+    file = tmp_path / "many.toml"
+    file.write_text('[experiment]\ndataset = "many.jsonl"\ndocuments = "docs"\n', encoding="utf-8")
+    command = [sys.executable, "-c", SLOW, str(file), str(tmp_path / "store")]
+    with subprocess.Popen([*command, "0.3"], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "interface 4" in line:  # its answer is there, and not kept yet: four are
+                process.kill()
+                break
+    assert process.returncode == -9
+    again = subprocess.run([*command, "0"], capture_output=True, text=True, check=True).stdout.splitlines()
+    assert again[-1] == "computed 4 of 8"
+    assert [line for line in again if line.endswith(("0?", "1?", "2?", "3?"))] == []

@@ -52,7 +52,7 @@ def columns(
     top = max(counts, default=1) or 1
     x, y = (
         _scale((edges[0], edges[-1] or 1.0), LEFT, WIDTH - RIGHT),
-        _scale((0.0, float(top)), HEIGHT - BOTTOM, TOP + 14),
+        _scale((0.0, float(top)), HEIGHT - BOTTOM, TOP + 26),
     )
     parts = [_grid(x, y, [edges[0], (edges[0] + edges[-1]) / 2, edges[-1]], [0.0, float(top)], x_label)]
     for start, end, count in zip(edges, edges[1:], counts, strict=False):

@@ -139,5 +139,5 @@ class Evaluations:
         ids = [row["id"] for row in rows]
         with self._database.reading() as connection:
             query = select(table.c.evaluation_id, func.count()).where(table.c.evaluation_id.in_(ids))
-            done: dict[int, int] = dict(connection.execute(query.group_by(table.c.evaluation_id)).tuples().all())
+            done = {row[0]: row[1] for row in connection.execute(query.group_by(table.c.evaluation_id))}
         return [EvaluationRecord(**row, questions=done.get(row["id"], 0)) for row in rows]
