@@ -183,6 +183,9 @@ class VerifySettings:
 
     min_support: float = setting(0.5, "A claim with less support than this is unsupported.")
     unsupported: Literal["mark", "drop", "keep"] = setting("drop", "What happens to an unsupported claim.")
+    min_supported_share: float = setting(
+        0.5, "A draft with a smaller share of supported claims is dropped whole: what is left of it misleads."
+    )
     min_relevance: float = setting(0.35, "Below this relevance of the best passage, the question is declined.")
     quote_relevance: float = setting(
         0.8, "From this relevance on, a draft without support is replaced by quoted sentences, not by declining."

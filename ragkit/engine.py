@@ -301,9 +301,7 @@ class Engine:
         unproved = answer.status == "abstained" and not is_refusal(draft.text)
         if unproved and judged.value >= self.settings.verify.quote_relevance:
             answer = self._extracted(question, context, clock)
-            notice = (
-                f"nothing that {generator.name} wrote was borne out by the sources; these are their own sentences"
-            )
+            notice = f"too little of what {generator.name} wrote is borne out; these are the sources' own sentences"
             return dataclasses.replace(answer, notices=(notice, *answer.notices))
         return answer
 

@@ -217,6 +217,15 @@ def test_nothing_borne_out_is_an_abstention() -> None:
     assert answer.draft.text.startswith("Penguins")
 
 
+def test_of_a_draft_that_is_mostly_unsupported_nothing_is_shown() -> None:
+    draft = "Backups run every night at 02:00. Penguins live in Antarctica. Cats like fish. Dogs bark at night."
+    answer = check(draft)
+    assert answer.status == "abstained"
+    assert answer.reason == "3 of 4 statements that the model wrote are not borne out by the sources"
+    assert check(draft, min_supported_share=0.0).text == "Backups run every night at 02:00 [1]."
+    assert check(draft, unsupported="mark").status == "partial"
+
+
 def test_an_answer_that_only_repeats_the_question_is_an_abstention() -> None:
     answer = check("The port that the web interface listens on [2].", "Which port does the web interface listen on?")
     assert answer.reason == "the model only repeated the question"
@@ -287,6 +296,21 @@ def test_a_sentence_that_announces_a_list_brings_it_along() -> None:
     text = "To upgrade the server, do this:\n\n1. Stop it.\n2. Install the package.\n\nUnrelated words follow here.\n"
     draft = extract("How do I upgrade the server?", Context((source(1, text),)), limit=1)
     assert draft.text == "To upgrade the server, do this: [1]\n- Stop it. [1]\n- Install the package. [1]"
+
+
+def test_code_is_quoted_whole_in_a_fence() -> None:
+    code = "# replace NODE by the name of the node to drain\nkubectl drain NODE\nkubectl uncordon NODE"
+    text = f"Some work has to be done.\n\n```shell\n{code}\n```\n"
+    context = Context((source(1, text),))
+    draft = extract("How do I drain a NODE by kubectl?", context, limit=2)
+    assert f"```\n{code}\n```\n[1]" in draft.text
+    answer = verify("How do I drain a node?", draft, context, settings=VerifySettings())
+    assert answer.status == "answered"
+
+
+def test_a_comment_in_code_is_no_answer() -> None:
+    text = "Nothing to see here.\n\n```shell\n# how to drain a node\nls\n```\n"
+    assert "how to drain" not in extract("How to drain a node?", Context((source(1, text),)), limit=1).text
 
 
 def test_nothing_to_extract_is_an_empty_draft() -> None:

@@ -6,6 +6,8 @@ Knows sentences and analysed terms; knows nothing of how the sources were found.
 from __future__ import annotations
 
 import math
+import re
+import textwrap
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -20,6 +22,8 @@ MIN_SHARE = 0.75
 """Sentences that score below this share of the best one are left out."""
 FOLLOWERS = 6
 """Items or lines of code that a sentence ending with a colon brings along."""
+_COMMENT = re.compile(r"\s*(?:#|//|/\*|--|;|<!--|\{[{%])")
+"""A comment in code, or a directive of a site generator: no answer by itself."""
 _NEIGHBOUR = 0.1
 _COSINE = 1.0
 _RANK = 0.2
@@ -48,7 +52,7 @@ def extract(
         _Candidate(source, at, unit, frozenset(analyse(unit.text, language)))
         for source, parts in passages
         for at, unit in enumerate(parts)
-        if unit.kind not in ("heading", "fence")
+        if unit.kind not in ("heading", "fence") and not _COMMENT.match(unit.text)
     ]
     scores = _scores(question, candidates, embedder, language)
     chosen = _choose(candidates, scores, limit)
@@ -96,39 +100,59 @@ def _repeats(mine: frozenset[str], theirs: frozenset[str]) -> bool:
 
 
 def _compose(chosen: Sequence[tuple[_Candidate, Sequence[Unit]]]) -> str:
-    """Sentences run on; items, rows and code keep lines of their own, code in fences."""
-    blocks: list[tuple[str, str]] = []
+    """Sentences run on; items and rows keep lines of their own; code that stood together stays so, in a fence."""
+    blocks: list[tuple[str, list[str], int]] = []
     used: set[tuple[int, int]] = set()
     for candidate, parts in chosen:
-        number, at = candidate.source.number, candidate.at
-        for follower in (at, *_followers(parts, at)):
-            if (number, follower) not in used:
-                used.add((number, follower))
-                blocks.append(_spell(parts[follower], number))
-    text = ""
-    before = ""
-    for kind, piece in blocks:
-        text += {"": "", "sentence": " "}.get(before if kind == "sentence" else before and "line", "\n") + piece
-        before = kind
+        number = candidate.source.number
+        for at in _together(parts, candidate.at):
+            if (number, at) in used:
+                continue
+            kind = parts[at].kind
+            line = parts[at].text.rstrip() if kind == "code" else " ".join(parts[at].text.split())
+            if kind == "code" and blocks and blocks[-1][0] == "code" and (number, at - 1) in used:
+                blocks[-1][1].append(line)
+            else:
+                blocks.append((kind, [line], number))
+            used.add((number, at))
+    text = before = ""
+    for block, lines, number in blocks:
+        text += _apart(before, block) + _spell(block, lines, number)
+        before = block
     return text
 
 
-def _followers(parts: Sequence[Unit], at: int) -> list[int]:
+def _together(parts: Sequence[Unit], at: int) -> list[int]:
+    """The unit and what it makes no sense without: the lines of code around one, the list after a colon."""
+    first = last = at
+    if parts[at].kind == "code":
+        while first and parts[first - 1].kind == "code" and last - first < FOLLOWERS:
+            first -= 1
+        while last + 1 < len(parts) and parts[last + 1].kind == "code" and last - first < FOLLOWERS:
+            last += 1
+        return list(range(first, last + 1))
     if not parts[at].text.endswith(":"):
-        return []
-    found: list[int] = []
+        return [at]
+    found = [at]
     for near in range(at + 1, len(parts)):
-        if parts[near].kind in ("item", "code", "row") and len(found) < FOLLOWERS:
+        if parts[near].kind in ("item", "code", "row") and len(found) <= FOLLOWERS:
             found.append(near)
         elif parts[near].kind != "fence":
             break
     return found
 
 
-def _spell(unit: Unit, number: int) -> tuple[str, str]:
-    line = " ".join(unit.text.split())
-    if unit.kind == "sentence":
-        return "sentence", f"{line} [{number}]"
-    if unit.kind == "code":
-        return "line", f"`{unit.text.strip()}` [{number}]"
-    return "line", f"- {line.strip('| ') if unit.kind == 'row' else line} [{number}]"
+def _apart(before: str, kind: str) -> str:
+    """What stands between two blocks, so that Markdown keeps them apart."""
+    if not before:
+        return ""
+    if kind == "sentence":
+        return " " if before == "sentence" else "\n\n"
+    return "\n"
+
+
+def _spell(kind: str, lines: Sequence[str], number: int) -> str:
+    if kind == "code":
+        return "\n".join(("```", *textwrap.dedent("\n".join(lines)).split("\n"), "```", f"[{number}]"))
+    line = lines[0].strip("| ") if kind == "row" else lines[0]
+    return f"{line} [{number}]" if kind == "sentence" else f"- {line} [{number}]"

@@ -50,8 +50,8 @@ def verify(
 
     A claim is supported when the sources it cites, or else the best other one, support it by at least
     `settings.min_support`; the citation follows the proof. The answer abstains when the draft refuses or when
-    nothing in it is supported, and is partial when something was not. Snapshot, timings and prompt hash are the
-    caller's to add.
+    less of it is supported than `settings.min_supported_share`, and is partial when something was not. Snapshot,
+    timings and prompt hash are the caller's to add.
     """
     parts = pieces(draft.text)
     claims = [piece for piece in parts if piece.kind in ("claim", "code")]
@@ -72,10 +72,13 @@ def verify(
     ]
     bad = [one for one in checked if not one.supported]
     judged = [one for one in checked if one.piece.kind in ("claim", "code")]
-    if len(bad) == len(judged) and settings.unsupported == "drop":
-        return abstain(
-            question, "nothing that the model wrote is borne out by the sources", draft=draft, context=context
-        )
+    if settings.unsupported == "drop":
+        if len(bad) == len(judged):
+            reason = "nothing that the model wrote is borne out by the sources"
+            return abstain(question, reason, draft=draft, context=context)
+        if 1 - len(bad) / len(judged) < settings.min_supported_share:
+            reason = f"{len(bad)} of {len(judged)} statements that the model wrote are not borne out by the sources"
+            return abstain(question, reason, draft=draft, context=context)
     shown = _without_unsupported(checked) if settings.unsupported == "drop" else checked
     text, kept = _compose(shown, mark=settings.unsupported == "mark")
     status, reason = _status(len(bad), len(judged), refused is not None, draft, settings)
