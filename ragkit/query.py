@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import lru_cache
 
 from ragkit.domain import Correction, Query
 from ragkit.text import analyse, fold
@@ -38,6 +39,8 @@ COMMONER = 5.0
 
 # A quotation stands alone: what is quoted inside print("x") or key="x" is code.
 _QUOTED = re.compile(r"(?<!\S)(?:\"([^\"\n]+)\"|“([^“”\n]+)”|„([^„“”\n]+)[“”]|«([^«»\n]+)»)(?=[\s.,;:?!)]|$)")
+# Of a word that goes on or ends; scripts written without blanks have no such words.
+_LETTER = re.compile(r"[^\W\u0e00-\U0010ffff]")
 _EDGES = ".,;:?!()[]{}<>\"'`“”„«»"
 _VERSION = re.compile(r"[vV]?\d+(?:\.\d+)+(?:[-.+]?[0-9A-Za-z]+)*")
 # Something that no sentence holds: a joint of two characters, a flag, a hump, or letters and digits mixed.
@@ -121,24 +124,27 @@ def holds(text: str, phrases: Iterable[str]) -> bool:
     >>> holds("Connection\\n  refused: port 8080", ["connection refused"]), holds("port 8080", ["port 80"])
     (True, False)
     """
-    spread = " ".join(fold(text).split())
-    return all(_held(" ".join(fold(phrase).split()), spread) for phrase in phrases)
+    folded = fold(text)
+    return all(_held(_pattern(phrase), folded) for phrase in phrases)
 
 
-def _held(phrase: str, text: str) -> bool:
-    at = text.find(phrase)
-    while at >= 0:
-        end = at + len(phrase)
-        if not (_joined(text, at) or _joined(text, end)):
+def _held(pattern: re.Pattern[str], text: str) -> bool:
+    """Whether a match begins with a word; tried here, for a look-behind would cost the regex its literal beginning."""
+    match = pattern.search(text)
+    while match:
+        at = match.start()
+        if not (at and _LETTER.match(text, at) and _LETTER.match(text, at - 1)):
             return True
-        at = text.find(phrase, at + 1)
+        match = pattern.search(text, at + 1)
     return False
 
 
-def _joined(text: str, at: int) -> bool:
-    """Whether a word of letters and digits goes on across `at`; scripts without blanks have no such words."""
-    around = text[max(0, at - 1) : at + 1]
-    return at > 0 and len(around) == 2 and all((c.isalnum() or c == "_") and ord(c) < 0x0E00 for c in around)
+@lru_cache(maxsize=64)
+def _pattern(phrase: str) -> re.Pattern[str]:
+    """A phrase in folded text, ending with a word."""
+    words = fold(phrase).split()
+    behind = f"(?!{_LETTER.pattern})" if _LETTER.match(words[-1][-1]) else ""
+    return re.compile(r"\s+".join(map(re.escape, words)) + behind)
 
 
 def phrase_terms(phrase: str, language: str) -> list[str]:
