@@ -129,7 +129,7 @@ def holds(text: str, phrases: Iterable[str]) -> bool:
 
 
 def _held(pattern: re.Pattern[str], text: str) -> bool:
-    """Whether a match begins with a word; tried here, for a look-behind would cost the regex its literal beginning."""
+    """Whether a match begins with a word; tried here, as a look-behind would cost the regex its literal beginning."""
     match = pattern.search(text)
     while match:
         at = match.start()
