@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from ragkit.errors import EvaluationError
-from ragkit.evaluation import compare_text
+from ragkit.evaluation import compare_text, datasets, experiments, runs
 from ragkit.evaluation.compare import GATE_ALPHA, compare, gated
 from ragkit.evaluation.report import Report, Scored
 from ragkit.evaluation.runs import Run
@@ -116,6 +118,17 @@ def test_a_metric_that_questions_lost_is_said_to_cover_fewer() -> None:
     assert "not every question has Faithfulness in both runs" in compare(old, new).notices[0]
 
 
+def test_a_metric_that_applies_to_no_question_is_left_out() -> None:
+    scores = {"a": {"nDCG@10": 1.0, "MAP": 1.0}}
+    new = made(scores)
+    new = replace(
+        new, report=replace(new.report, questions=(replace(new.report.questions[0], scores={"nDCG@10": 0.5}),))
+    )
+    found = compare(made(scores), new)
+    assert [one.metric for one in found.metrics] == ["nDCG@10"]
+    assert "no question has MAP in both runs" in found.notices
+
+
 @pytest.mark.parametrize(
     ("old", "new", "names", "said"),
     [
@@ -147,3 +160,15 @@ def test_every_form_shows_the_same_comparison() -> None:
     assert data["settings"] == {"retrieve.mode": {"old": "hybrid", "new": "dense"}}
     assert data["metrics"][0]["verdict"] == "worse"
     assert len(data["worse"]) == len(found.worse)
+
+
+def test_the_committed_baseline_is_of_the_experiment_beside_it() -> None:
+    root = Path(__file__).parents[1] / "eval"
+    text = (root / "baselines" / "ragkit-docs.json").read_text(encoding="utf-8")
+    baseline = runs.read(root / "baselines" / "ragkit-docs.json")
+    experiment = experiments.load(root / "experiments" / "docs.toml")
+    assert (baseline.name, baseline.report.names) == (experiment.name, experiment.metrics)
+    known = {question.id for question in datasets.load(experiment.dataset).questions}
+    assert {one.id for one in baseline.report.questions} <= known
+    assert baseline.report.failed == ()
+    assert re.findall(r'": "/[^"]*"', text) == [], "a path of one machine"

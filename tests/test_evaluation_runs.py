@@ -236,7 +236,7 @@ def test_a_metric_that_does_not_exist_is_named(base: Settings, opened, experimen
 def test_a_run_is_the_same_from_its_file_and_from_the_store(base: Settings, opened, experiment, tmp_path) -> None:
     (run,) = carry_out(experiment, base, opened)
     runs.write(run, tmp_path / "run.json")
-    assert runs.load(str(tmp_path / "run.json")) == run
+    assert runs.load(str(tmp_path / "run.json")) == replace(run, id=0)
     runs.write(run, tmp_path / "short.json", passages=False)
     shorter = runs.load(str(tmp_path / "short.json"))
     assert shorter.report == run.report

@@ -116,6 +116,11 @@ def compare(old: Run, new: Run, names: Sequence[str] = (), *, alpha: float = ALP
         what = "metric" if not chosen else "question"
         raise EvaluationError(f"runs {old.name} and {new.name} have no {what} in common", "compare runs of one set")
     gains = {name: _gains(name, shared) for name in chosen}
+    if empty := [name for name in chosen if not gains[name]]:
+        notices.append(f"no question has {', '.join(empty)} in both runs")
+        chosen = [name for name in chosen if gains[name]]
+    if not chosen:
+        raise EvaluationError(f"runs {old.name} and {new.name}: {notices[-1]}", "compare runs of one set")
     ps = [significance.randomisation_p(list(gains[name].values())) for name in chosen]
     metrics = tuple(
         _compared(name, shared, gains[name], p, adjusted, alpha, drop)

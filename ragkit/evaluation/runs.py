@@ -9,7 +9,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,13 +78,17 @@ def to_json(run: Run, *, passages: bool = True) -> dict[str, JSON]:
     return found
 
 
+_SHORT = ("location", "number", "score", "relevant", "cited")
+"""What is kept of a passage whose text is left out."""
+
+
 def _trace(trace: Mapping[str, JSON], passages: bool) -> dict[str, JSON]:
     if passages:
         return dict(trace)
     shorter = dict(trace)
     for part in ("hits", "sources"):
         if part in trace:
-            shorter[part] = [{key: value for key, value in one.items() if key != "text"} for one in trace[part]]
+            shorter[part] = [{key: one[key] for key in _SHORT if key in one} for one in trace[part]]
     return shorter
 
 
@@ -133,8 +137,11 @@ def scored(row: Mapping[str, Any]) -> Scored:
 
 
 def write(run: Run, file: Path, *, passages: bool = True) -> None:
-    """The run as one JSON file, written whole."""
-    write_text(json.dumps(to_json(run, passages=passages), ensure_ascii=False, indent=1) + "\n", file)
+    """The run as one JSON file, written whole; each question stands on a line, for people who compare versions."""
+    data = to_json(run, passages=passages)
+    questions = ",\n".join(json.dumps(row, ensure_ascii=False) for row in data.pop("questions"))
+    head = json.dumps(data, ensure_ascii=False, indent=1).removesuffix("\n}")
+    write_text(f'{head},\n "questions": [\n{questions}\n]}}\n', file)
 
 
 def write_text(text: str, file: Path) -> None:
@@ -190,14 +197,14 @@ def load(which: str, store: Store | None = None) -> Run:
 
 
 def read(file: Path) -> Run:
-    """A run from its JSON file."""
+    """A run from its JSON file; its number is forgotten, for it means nothing in another store."""
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise EvaluationError(f"run {file} cannot be read: {error.strerror or error}") from error
     except ValueError as error:
         raise EvaluationError(f"run {file} is not JSON: {error}") from error
-    return from_json(data if isinstance(data, dict) else {}, str(file))
+    return replace(from_json(data if isinstance(data, dict) else {}, str(file)), id=0)
 
 
 def rows(run: Run) -> Iterator[tuple[Scored, Mapping[str, JSON]]]:
