@@ -129,8 +129,9 @@ def _summary(run: Run, comparison: Comparison | None) -> str:
             cells.append('<td colspan="4"></td>')
         lines.append(f"<tr>{''.join(cells)}</tr>")
     header = "".join(f"<th>{name}</th>" for name in head)
+    kind = "compared" if comparison else "plain"
     return (
-        f'<h2>Summary</h2>\n<div class="card scroll"><table><thead><tr>{header}</tr></thead>\n'
+        f'<h2>Summary</h2>\n<div class="card scroll"><table class="{kind}"><thead><tr>{header}</tr></thead>\n'
         f"<tbody>{''.join(lines)}</tbody></table></div>"
     )
 
