@@ -44,10 +44,12 @@ def main() -> None:
     parser.add_argument("trees", nargs="+", metavar="TREE[=QUESTIONS]")
     parser.add_argument("--store", type=Path, help="keep the corpora in this folder")
     parser.add_argument("--questions", type=int, default=10)
+    parser.add_argument("--include", metavar="GLOBS", default="", help="files to read, such as *.html,*.md")
     parser.add_argument("--write", action="store_true", help="put the result into docs/trees.md")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        settings = config.replace(config.Settings(), {"store.directory": str(arguments.store or temporary)})
+        changes = {"store.directory": str(arguments.store or temporary), "ingest.include": arguments.include}
+        settings = config.replace(config.Settings(), changes)
         with Engine(settings) as engine:
             measured: list[str] = []
             for tree in arguments.trees:
