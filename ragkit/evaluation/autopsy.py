@@ -84,7 +84,7 @@ def examine(
             tuple(passage.location for passage in passages),
             lost.stage if lost else "",
             lost.detail if lost else _praise(steps),
-            HINTS.get(lost.stage, "") if lost else "",
+            _hint(lost),
         )
 
     record = _document(engine, corpus, path)
@@ -113,6 +113,16 @@ HINTS = {
     "shown": "raise context.budget_tokens, context.max_sources, or lower context.min_relative_score",
     "cited": "the model had the passage and wrote something else, or nothing that it bears out",
 }
+
+DECLINED = "the question was declined"
+
+
+def _hint(lost: Step | None) -> str:
+    if lost is None:
+        return ""
+    if lost.detail.startswith(DECLINED):
+        return "ask with the words of the documentation, or lower verify.min_relevance or verify.min_support"
+    return HINTS[lost.stage]
 
 
 # ---------------------------------------------------------------- the file
@@ -297,7 +307,7 @@ def _cited(answer: Answer, number: int) -> Step:
     if quotes:
         return Step("cited", "passed", f"it bears out the answer: {quotes[0].location}")
     if answer.status == "abstained":
-        return Step("cited", "lost", f"the question was declined: {answer.reason}")
+        return Step("cited", "lost", f"{DECLINED}: {answer.reason}")
     others = sorted({quote.number for claim in answer.claims for quote in claim.quotes})
     return Step(
         "cited", "lost", f"the answer cites {', '.join(f'[{other}]' for other in others) or 'nothing'} instead"
