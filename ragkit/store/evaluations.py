@@ -16,6 +16,9 @@ from ragkit.domain import JSON
 from ragkit.store import schema as t
 from ragkit.store.reading import BATCH, Store, now
 
+NAME_LENGTH = 200
+"""Longer names, of grids of many settings, are cut here: their column holds no more."""
+
 
 @dataclass(frozen=True, slots=True)
 class EvaluationRecord:
@@ -66,7 +69,7 @@ class Evaluations:
         self, key: str, *, name: str, task: str, dataset: str, corpus: str, about: Mapping[str, JSON]
     ) -> EvaluationRecord:
         """A new run; or the one of the same key and name that was interrupted, which goes on."""
-        table = t.evaluations
+        table, name = t.evaluations, name[:NAME_LENGTH]
         values = {"name": name, "task": task, "dataset": dataset, "corpus": corpus, "about": dict(about)}
         with self._database.writing() as connection:
             query = select(table.c.id).where(table.c.key == key, table.c.name == name, table.c.finished_at == "")
@@ -99,7 +102,7 @@ class Evaluations:
     def run(self, which: int | str) -> EvaluationRecord | None:
         """The run with this id, or the latest with this name: a finished one before one that is not."""
         table = t.evaluations
-        wanted = table.c.id == which if isinstance(which, int) else table.c.name == which
+        wanted = table.c.id == which if isinstance(which, int) else table.c.name == which[:NAME_LENGTH]
         with self._database.reading() as connection:
             query = select(table).where(wanted).order_by((table.c.finished_at != "").desc(), table.c.id.desc())
             row = connection.execute(query.limit(1)).mappings().first()
