@@ -50,7 +50,7 @@ def _apply(state: State, options: dict[str, Any]) -> None:
         state.override(f"generate.{key}", options.pop(key))
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Answer a question, each sentence with its proof.")
 @click.argument("question")
 @_generation_options
 @click.option("--show-context", is_flag=True, help="Also print, on stderr, the passages that the model was shown.")
@@ -71,7 +71,7 @@ def ask(state: State, question: str, corpus: str, show_context: bool, format_: s
     return exit_code(answer)
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Ask one question after another.")
 @_generation_options
 @pass_state
 def chat(state: State, corpus: str, **options: Any) -> None:

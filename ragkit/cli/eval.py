@@ -41,7 +41,7 @@ for _command in eval_runs.COMMANDS:
     eval_.add_command(_command)
 
 
-@eval_.command()
+@eval_.command(short_help="Search for every question and score the rankings.")
 @_DATASET
 @_CORPUS
 @_FIRST
@@ -86,7 +86,7 @@ def retrieval(
     _show(report, format_, out)
 
 
-@eval_.command()
+@eval_.command(short_help="Ask every question and score the answers.")
 @_DATASET
 @_CORPUS
 @_FIRST
@@ -119,7 +119,7 @@ def answers(
     _show(report, format_, out)
 
 
-@eval_.command()
+@eval_.command(short_help="Compare the faithfulness check with human labels.")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
 @click.option(
     "--faithfulness-engine",

@@ -20,7 +20,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 
-@click.command("run", cls=Command)
+@click.command("run", cls=Command, short_help="Carry out an experiment and keep every result.")
 @click.argument("experiment", type=FILE)
 @click.option("-n", "--limit", type=click.IntRange(1), help="Only the first so many questions.")
 @click.option("--fresh", is_flag=True, help="Compute everything again, whatever is known already.")
@@ -140,7 +140,7 @@ def _alpha(default: float) -> Callable[[F], F]:
     )
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Test whether one run differs from another.")
 @click.argument("old")
 @click.argument("new")
 @_METRICS
@@ -170,7 +170,7 @@ def compare(
     _show_comparison(found, format_, examples)
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Exit with 5 when a run is really worse than the baseline.")
 @click.argument("run", required=False)
 @click.option("--baseline", required=True, metavar="RUN", help="The run to be held: a JSON file, a number or a name.")
 @click.option("--dataset", metavar="PATH", type=click.Path(path_type=Path), help="Run these questions now instead.")
@@ -254,7 +254,7 @@ def _show_comparison(found: Comparison, format_: str, examples: int) -> None:
         click.echo(compare_text.to_text(found, examples=examples))
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Write a report of a run: one HTML page, or Markdown.")
 @click.argument("run")
 @click.option("--baseline", metavar="RUN", help="Also show what changed since this run.")
 @click.option("--output", metavar="FILE", type=FILE, help="FILE.html or FILE.md.  [default: Markdown on stdout]")

@@ -8,7 +8,7 @@ from ragkit.cli.common import Command, State, emit, format_option, pass_state
 from ragkit.cli.search import _place
 
 
-@click.command("why-not", cls=Command)
+@click.command("why-not", cls=Command, short_help="Say why a passage did not answer a question.")
 @click.argument("question")
 @click.argument("place")
 @click.option("--corpus", default="", metavar="NAME", help="Which corpus; not needed when there is only one.")
