@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -32,7 +33,8 @@ def children() -> set[int]:
     listed = Path(f"/proc/self/task/{threading.main_thread().native_id}/children")
     ids = set()
     for thread in listed.parents[1].iterdir():
-        ids |= {int(id) for id in (thread / "children").read_text().split()}
+        with contextlib.suppress(FileNotFoundError):  # a thread of another test that has just ended
+            ids |= {int(id) for id in (thread / "children").read_text().split()}
     return ids
 
 
