@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -37,12 +38,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=ROOT / "docs", help="documents to measure with")
     parser.add_argument("--only", default="", help="parts, separated by commas")
+    parser.add_argument("--store", type=Path, help="a store with a corpus of about 10,000 chunks, for cold commands")
+    parser.add_argument("--corpus", default="", help="that corpus")
     parser.add_argument("--write", action="store_true", help="put the result into docs/benchmarks.md")
     arguments = parser.parse_args()
     parts: dict[str, Callable[[Path], Iterator[str]]] = {
         "ingest": ingest,
         "embed": embed,
-        "start": start,
+        "start": partial(start, given=arguments.store, corpus=arguments.corpus),
         "generate": generate,
     }
     chosen = arguments.only.split(",") if arguments.only else list(parts)
@@ -158,20 +161,25 @@ def seconds(function: Callable[[], object]) -> float:
 # ---------------------------------------------------------------- starting
 
 
-def start(folder: Path) -> Iterator[str]:
+def start(folder: Path, given: Path | None = None, corpus: str = "") -> Iterator[str]:
     """Whole commands from a cold process, median of 15: what a person waits for.
 
     As in an installed package, modules are compiled to bytecode before: one run that is not counted does that.
+    Without a store that is given, the folder is repeated until it has enough chunks, and each copy counts.
     """
-    with tempfile.TemporaryDirectory() as store:
-        chunks = grow(folder, Path(store))
-        environ = {**os.environ, "RAGKIT_STORE_DIRECTORY": store, "RAGKIT_CORPUS": "bench"}
+    with tempfile.TemporaryDirectory() as temporary:
+        store = str(given or temporary)
+        chunks = count(Path(store), corpus) if given else grow(folder, Path(store))
+        environ = {**os.environ, "RAGKIT_STORE_DIRECTORY": store, "RAGKIT_CORPUS": corpus if given else "bench"}
+        if not given:
+            environ["RAGKIT_RETRIEVE_DUPLICATES"] = "all"
         environ.pop("PYTHONDONTWRITEBYTECODE", None)
         question = "how do I restore a backup of the database"
         commands = {
             "`python -c pass`": [sys.executable, "-c", "pass"],
             "`ragkit --help`": ["ragkit", "--help"],
             f"`ragkit search`, {chunks:,} chunks": ["ragkit", "search", question, "--format", "json"],
+            f"`ragkit search --no-rerank`, {chunks:,} chunks": ["ragkit", "search", question, "--no-rerank"],
             f"`ragkit search --mode lexical`, {chunks:,} chunks": ["ragkit", "search", question, "--mode", "lexical"],
             f"`ragkit ask --no-llm`, {chunks:,} chunks": ["ragkit", "ask", question, "--no-llm"],
         }
@@ -195,6 +203,13 @@ def cold(command: list[str], environ: dict[str, str]) -> tuple[float, float]:
     wall = seconds(lambda: subprocess.run(command, env=environ, capture_output=True, check=False))
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def count(store: Path, corpus: str) -> int:
+    """Chunks of a corpus that is there."""
+    with Engine(settings(str(store))) as engine:
+        snapshot = engine.status(corpus).snapshot
+        return snapshot.chunks if snapshot else 0
 
 
 def grow(folder: Path, store: Path) -> int:
