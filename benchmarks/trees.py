@@ -71,7 +71,7 @@ def measure(engine: Engine, folder: Path, file: Path | None, count: int) -> Iter
     report = engine.ingest([folder], corpus=name)
     yield f"## {name}"
     yield ""
-    yield ingest_line(report)
+    yield ingest_lines(report)
     yield ""
     yield "| question | status | citations that hold | seconds | answer |"
     yield "|---|---|---|---|---|"
@@ -89,7 +89,7 @@ def measure(engine: Engine, folder: Path, file: Path | None, count: int) -> Iter
     yield ""
 
 
-def ingest_line(report: IngestReport) -> str:
+def ingest_lines(report: IngestReport) -> str:
     counts = ", ".join(f"{number} {what}" for what, number in report.counts.items() if number)
     reasons: dict[str, int] = {}
     for row in report.rows:
@@ -98,10 +98,13 @@ def ingest_line(report: IngestReport) -> str:
             reasons[key] = reasons.get(key, 0) + 1
     why = "; ".join(f"{number} {reason}" for reason, number in reasons.items())
     rate = report.embedded / report.seconds if report.seconds else 0.0
-    return (
-        f"{counts}; {report.chunks} chunks, {report.embedded} texts embedded in {report.seconds:.0f} s "
-        f"({rate:.0f} a second, reading, cutting and indexing included). {why}"
-    )
+    lines = [
+        f"{counts}; {report.chunks} chunks",
+        f"{report.embedded} texts embedded in {report.seconds:.0f} s "
+        f"({rate:.0f} a second, reading, cutting and indexing included)",
+        why,
+    ]
+    return "\n".join(f"- {line}" for line in lines if line)
 
 
 def chosen(file: Path | None, count: int) -> list[str]:
