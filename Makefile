@@ -15,7 +15,7 @@ SIZE := 180 MB
 else
 SIZE := 580 MB
 endif
-QUESTION ?= What happens when the documentation does not answer a question?
+QUESTION ?= Which formats can be read?
 
 .PHONY: demo test check lint types format docs bench clean
 

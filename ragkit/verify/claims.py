@@ -32,7 +32,8 @@ _ENDINGS = ".!?。！？:"
 _REFUSALS = re.compile(
     r"(?:sources?|documentation|documents?|context|text|passages?|information|excerpts?)(?: \w+){0,3}?"
     r" (?:do|does|did) ?(?:not|n't)(?: \w+)?"
-    r" (?:answer|contain|mention|provide|specify|include|say|state|describe|address|cover|give|discuss|explain|have)"
+    r" (?:answer(?! an? question| any questions?)|contain|mention|provide|specify|include|say|state|describe|address"
+    r"|cover|give|discuss|explain|have)"
     r"|(?:sources?|documentation|documents?|context|text|passages?|information|answer)(?: \w+){0,3}?"
     r" (?:is|are|was|were) (?:not|n't) (?:\w+ )?"
     r"(?:answered|provided|mentioned|specified|given|contained|included|stated|available|found|in the)"
@@ -91,7 +92,9 @@ def is_refusal(text: str) -> bool:
 
     >>> is_refusal("The sources do not answer this question."), is_refusal("Pods do not restart.")
     (True, False)
-    >>> is_refusal("When the documentation does not answer a question, it is declined.")
+    >>> is_refusal("When the documentation does not answer the question, it is declined.")
+    False
+    >>> is_refusal("A command that the documentation does not answer a question about is declined.")
     False
     """
     folded = fold(text).strip()
