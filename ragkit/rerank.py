@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ragkit.domain import Embedder, Hit, Passage, StageScore
 from ragkit.encoder import Encoder
 from ragkit.errors import ModelCorrupt, ModelNotFound, ModelUnsuitable
-from ragkit.text import analyse
+from ragkit.text import analyse, rarity
 from ragkit.units import units
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class SentenceReranker:
         wanted = frozenset(analyse(query, self._language))
         held = [[wanted.intersection(analyse(text, self._language)) for text in found] for found in sentences]
         passages = Counter(term for found in held for term in frozenset().union(*found))
-        weights = {term: math.log1p(len(sentences) / (0.5 + passages[term])) for term in wanted}
+        weights = {term: rarity(passages[term], len(sentences)) for term in wanted}
         chosen = []
         for found, terms in zip(sentences, held, strict=True):
             order = sorted(range(len(found)), key=lambda at: -math.fsum(weights[term] for term in terms[at]))

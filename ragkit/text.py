@@ -6,6 +6,7 @@ nothing of documents, indexes, models or settings. Every function is pure; offse
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 import unicodedata
@@ -425,6 +426,15 @@ def estimate_tokens(text: str) -> int:
     for word in re.findall(r"[^\W_]+|[^\w\s]|_", text):
         pieces += 1 if len(word) < 8 else len(word) / 5
     return round(pieces) + unspaced
+
+
+def rarity(holders: int, total: int) -> float:
+    """What a term is worth that `holders` of `total` texts hold: ln(1 + total / (holders + 0.5)); more when fewer do.
+
+    >>> rarity(1, 10) > rarity(9, 10) > 0
+    True
+    """
+    return math.log(1 + total / (0.5 + holders))
 
 
 def term_spans(text: str, terms: Iterable[str], language: str = "english") -> list[Span]:

@@ -36,7 +36,7 @@ ROWS = [
     {"index"},
     {"loaders", "chunking", "embed", "store", "models"},
     {"encoder", "sbert", "units", "prompting", "filters", "query", "scan"},
-    {"config", "text", "stopwatch"},
+    {"config", "files", "text", "stopwatch"},
     {"domain"},
     {"errors"},
 ]

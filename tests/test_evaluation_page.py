@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from ragkit.evaluation import charts, figures, html, markdown, runs
+from ragkit.evaluation import charts, figures, html, markdown
 from ragkit.evaluation.commands import why_not
 from ragkit.evaluation.compare import compare
 from ragkit.evaluation.report import Report, Scored
 from ragkit.evaluation.runs import Run
+from ragkit.files import write_whole
 from tests import browser
 from tests.browser import Browser
 
@@ -92,7 +93,7 @@ def test_the_page_fits_its_window_and_nothing_complains(
     answers = task == "answers"
     file = tmp_path / "report.html"
     old, new = made(answers=answers), made(answers=answers, worse=True)
-    runs.write_text(html.page(new, compare(old, new)), file)
+    write_whole(file, html.page(new, compare(old, new)).encode())
     chromium.complaints.clear()
     chromium.open(file.as_uri(), width=width, dark=dark)
     chromium.run("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
@@ -111,7 +112,7 @@ def test_the_page_fits_its_window_and_nothing_complains(
 @pytest.mark.slow
 def test_questions_are_filtered_found_and_sorted(chromium: Browser, tmp_path: Path) -> None:
     file = tmp_path / "report.html"
-    runs.write_text(html.page(made()), file)
+    write_whole(file, html.page(made()).encode())
     chromium.open(file.as_uri(), width=1200)
 
     def shown() -> list[str]:

@@ -263,7 +263,8 @@ def report(state: State, run: str, baseline: str | None, output: Path | None) ->
     """Write a report of RUN, a JSON file, a number or a name: one HTML file that needs nothing else, or Markdown."""
     from ragkit.errors import UsageError
     from ragkit.evaluation import compare as comparing
-    from ragkit.evaluation import html, markdown, runs
+    from ragkit.evaluation import html, markdown
+    from ragkit.files import write_whole
 
     if output is not None and output.suffix not in (".html", ".md"):
         raise UsageError(
@@ -277,7 +278,7 @@ def report(state: State, run: str, baseline: str | None, output: Path | None) ->
         click.echo(markdown.page(found, compared), nl=False)
         return
     page = html.page if output.suffix == ".html" else markdown.page
-    runs.write_text(page(found, compared), output)
+    write_whole(output, page(found, compared).encode())
     state.say(f"wrote {output}")
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from ragkit.domain import JSON, Progress
 from ragkit.errors import DatasetError, ModelError, RagkitError, SettingsError, StoreError
+from ragkit.evaluation.tables import aligned, piped
 
 if TYPE_CHECKING:
     from ragkit import Engine
@@ -55,7 +56,6 @@ class Agreement:
     seconds: float
     errors: Mapping[str, str] = field(default_factory=dict)
     """Item id to why it failed."""
-    scores: tuple[float, ...] = ()
 
 
 def load_items(path: Path, limit: int | None = None) -> list[Item]:
@@ -156,7 +156,6 @@ def compare(
         kendall=kendall(labels, scores),
         seconds=seconds,
         errors=dict(errors or {}),
-        scores=tuple(scores),
     )
 
 
@@ -323,13 +322,7 @@ def to_table(data: Mapping[str, JSON], *, markdown: bool = False) -> str:
         rows.append((one["name"], *_cells(one, f"{one['balanced_accuracy']:.3f} [{low:.3f}, {high:.3f}]")))
     if len(data["sets"]) > 1:
         rows.append(("mean", *_cells(data, f"{data['balanced_accuracy']:.3f}")))
-    if markdown:
-        lines = ["| " + " | ".join(row) + " |" for row in rows]
-        return "\n".join([lines[0], "|---" * len(head) + "|", *lines[1:]])
-    widths = [max(len(row[at]) for row in rows) for at in range(len(head))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
+    return "\n".join(piped(rows) if markdown else aligned(rows))
 
 
 def _cells(one: Mapping[str, JSON], accuracy: str) -> list[str]:

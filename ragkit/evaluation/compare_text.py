@@ -10,8 +10,10 @@ from collections.abc import Mapping, Sequence
 from ragkit.domain import JSON
 from ragkit.evaluation.compare import Change, Compared, Comparison
 from ragkit.evaluation.runs import Run
+from ragkit.evaluation.tables import aligned, piped
 
 HEADER = ("metric", "old", "new", "change", "95 % interval", "p", "adjusted", "detectable", "verdict")
+_NUMBERS = range(1, len(HEADER) - 1)
 SHOWN_HITS = 3
 
 
@@ -73,13 +75,8 @@ def _change(change: Change) -> dict[str, JSON]:
 
 def to_text(found: Comparison, *, examples: int = 10) -> str:
     """For a terminal: the metrics, what else differs, and the questions that moved."""
-    rows = [HEADER, *(_row(one) for one in found.metrics)]
-    widths = [max(len(row[at]) for row in rows) for at in range(len(HEADER))]
-    lines = [_headline(found), ""]
-    for row in rows:
-        cells = [row[0].ljust(widths[0])]
-        cells += [cell.rjust(width) for cell, width in zip(row[1:-1], widths[1:-1], strict=True)]
-        lines.append("  ".join([*cells, row[-1]]).rstrip())
+    table = aligned([HEADER, *(_row(one) for one in found.metrics)], _NUMBERS)
+    lines = [_headline(found), "", *table]
     lines += ["", *_remarks(found)]
     for what, changes in (("worse", found.worse), ("better", found.better)):
         if changes:
@@ -91,8 +88,8 @@ def to_text(found: Comparison, *, examples: int = 10) -> str:
 
 def to_markdown(found: Comparison, *, examples: int = 10) -> str:
     """As Markdown: tables of metrics, and lists of questions."""
-    lines = [_headline(found), "", f"| {' | '.join(HEADER)} |", "|---" + "|---:" * (len(HEADER) - 2) + "|---|"]
-    lines += [f"| {' | '.join(_row(one))} |" for one in found.metrics]
+    table = piped([HEADER, *(_row(one) for one in found.metrics)], _NUMBERS)
+    lines = [_headline(found), "", *table]
     lines += ["", *(f"- {remark}" for remark in _remarks(found))]
     for what, changes in (("worse", found.worse), ("better", found.better)):
         if changes:

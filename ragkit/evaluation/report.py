@@ -6,8 +6,6 @@ Knows numbers and their spelling; knows nothing of engines or of how a score was
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +13,8 @@ from typing import Literal
 
 from ragkit.domain import JSON
 from ragkit.evaluation.measures import Interval, bootstrap, percentile
+from ragkit.evaluation.tables import aligned, piped
+from ragkit.files import write_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,34 +109,24 @@ def question_rows(report: Report) -> Iterator[dict[str, JSON]]:
 
 def write(report: Report, file: Path) -> None:
     """The report as one JSON file, written whole: a reader sees the old one or the new one."""
-    file.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(to_json(report), ensure_ascii=False, indent=2) + "\n"
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=file.parent, prefix=file.name, delete=False) as aside:
-        aside.write(text)
-        aside.flush()
-        os.fsync(aside.fileno())
-    Path(aside.name).replace(file)
+    write_whole(file, text.encode())
 
 
 def to_text(report: Report) -> str:
     """The report for a terminal: aligned columns, each mean with its interval and its n."""
-    rows = [["measure", "mean", "95 % interval", "n"], *_rows(report)]
-    widths = [max(len(row[at]) for row in rows) for at in range(4)]
-    lines = [_headline(report), ""]
-    for row in rows:
-        cells = [
-            row[0].ljust(widths[0]),
-            *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)),
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join([*lines, "", *_footnotes(report)])
+    lines = aligned([_HEADER, *_rows(report)], _NUMBERS)
+    return "\n".join([_headline(report), "", *lines, "", *_footnotes(report)])
 
 
 def to_markdown(report: Report) -> str:
     """The report as a Markdown table."""
-    lines = [_headline(report), "", "| measure | mean | 95 % interval | n |", "|---|---:|---:|---:|"]
-    lines += ["| " + " | ".join(row) + " |" for row in _rows(report)]
-    return "\n".join([*lines, "", *_footnotes(report)])
+    lines = piped([_HEADER, *_rows(report)], _NUMBERS)
+    return "\n".join([_headline(report), "", *lines, "", *_footnotes(report)])
+
+
+_HEADER = ["measure", "mean", "95 % interval", "n"]
+_NUMBERS = range(1, 4)
 
 
 def _rows(report: Report) -> list[list[str]]:

@@ -6,8 +6,6 @@ Knows reports, their JSON form and the store's rows; knows nothing of engines or
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +15,7 @@ from ragkit.domain import JSON
 from ragkit.errors import EvaluationError
 from ragkit.evaluation import report as reports
 from ragkit.evaluation.report import Report, Scored
+from ragkit.files import write_whole
 
 if TYPE_CHECKING:
     from ragkit.store import Store
@@ -141,25 +140,7 @@ def write(run: Run, file: Path, *, passages: bool = True) -> None:
     data = to_json(run, passages=passages)
     questions = ",\n".join(json.dumps(row, ensure_ascii=False) for row in data.pop("questions"))
     head = json.dumps(data, ensure_ascii=False, indent=1).removesuffix("\n}")
-    write_text(f'{head},\n "questions": [\n{questions}\n]}}\n', file)
-
-
-def write_text(text: str, file: Path) -> None:
-    """Write a file whole: a reader sees the old one or the new one."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=file.parent, prefix=file.name, delete=False) as aside:
-        aside.write(text)
-        aside.flush()
-        os.fsync(aside.fileno())
-    Path(aside.name).chmod(0o666 & ~_umask())
-    Path(aside.name).replace(file)
-
-
-def _umask() -> int:
-    """The permissions that new files do not get; a temporary file has none but its owner's."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    write_whole(file, f'{head},\n "questions": [\n{questions}\n]}}\n'.encode())
 
 
 # ---------------------------------------------------------------- finding one

@@ -85,7 +85,8 @@ class LlamaGenerator:
                 model.reset()
                 raise GenerationError(f"{self.name} failed while reading: {error}{_last_words()}") from error
             logits = np.ctypeslib.as_array(pointer, shape=(model.n_vocab(),)).astype(np.float64)
-        return float(_log_sum(logits[self._first_tokens(yes)]) - _log_sum(logits[self._first_tokens(no)]))
+        said, denied = (np.logaddexp.reduce(logits[self._first_tokens(word)]) for word in (yes, no))
+        return float(said - denied)
 
     def _first_tokens(self, word: str) -> list[int]:
         """The first token of a word in each of its usual spellings."""
@@ -167,13 +168,6 @@ class LlamaGenerator:
 
     def _trained_tokens(self) -> int:
         return next((int(v) for k, v in self._model.metadata.items() if k.endswith(".context_length")), 0)
-
-
-def _log_sum(logits: Any) -> float:
-    """ln(sum(exp(logits))), safe from overflow."""
-    import numpy as np
-
-    return float(np.logaddexp.reduce(logits))
 
 
 def _defuse(match: re.Match[str]) -> str:

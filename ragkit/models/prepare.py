@@ -22,8 +22,9 @@ from ragkit import sbert
 from ragkit.domain import Progress
 from ragkit.encoder import MODEL, TOKENIZER
 from ragkit.errors import MissingExtra, ModelError, ModelUnsuitable
+from ragkit.files import write_whole
 from ragkit.models import catalogue, resolve
-from ragkit.models.resolve import ModelFiles, Weights, hash_file, write_whole
+from ragkit.models.resolve import ModelFiles, Weights, hash_file
 
 VERSION = 1
 MANIFEST = "manifest.json"

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from ragkit.domain import Progress
 from ragkit.errors import ModelCorrupt, ModelError, ModelNotFound, OfflineError
+from ragkit.files import write_whole
 from ragkit.models import sources
 from ragkit.models.catalogue import File, ModelSpec, Source, get
 from ragkit.models.sources import SourceUnavailable
@@ -318,16 +319,6 @@ def _write_record(folder: Path, record: Mapping[str, Any]) -> None:
     directory = Path(record["directory"])
     relative = directory.relative_to(folder) if directory.is_relative_to(folder) else directory
     write_whole(folder / RECORD, json.dumps({**record, "directory": str(relative)}, indent=1).encode())
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that a reader sees all of it or none of it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def hash_file(path: Path, *, sync: bool = False) -> str:

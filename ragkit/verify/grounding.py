@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ragkit.domain import Context, Embedder, GroundedClaim, Grounding, Judge, Message, Source
-from ragkit.text import analyse
+from ragkit.text import analyse, rarity
 from ragkit.units import units
 from ragkit.verify.claims import pieces
 from ragkit.verify.support import Evidence, Measured
@@ -101,8 +101,7 @@ def evidence(claim: str, text: str, language: str = "english") -> str:
     wanted = frozenset(analyse(claim, language))
     held = {term: sum(term in one for one in terms) for term in wanted}
     scores = [
-        sum(math.log(1 + len(parts) / (0.5 + held[term])) for term in one & wanted) / (1 + math.log(1 + len(one)))
-        for one in terms
+        sum(rarity(held[term], len(parts)) for term in one & wanted) / (1 + math.log(1 + len(one))) for one in terms
     ]
     chosen: list[int] = []
     room = EVIDENCE_CHARACTERS

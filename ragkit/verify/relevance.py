@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ragkit.domain import Hit
-from ragkit.text import analyse, term_spans
+from ragkit.text import analyse, rarity, term_spans
 
 LOOKED_AT = 8
 """Hits that are looked at, best first."""
@@ -52,7 +52,7 @@ def relevance(question: str, hits: Sequence[Hit], *, language: str = "english") 
         return Relevance(0.0, 0.0, 0.0, _words(question, wanted, language))
     texts = [frozenset(analyse(hit.passage.chunk.indexed, language)) for hit in top]
     seen = Counter(term for terms in texts for term in terms & wanted)
-    weights = {term: math.log(1 + (len(top) + 1) / (0.5 + seen[term])) for term in wanted}
+    weights = {term: rarity(seen[term], len(top) + 1) for term in wanted}
     total = sum(weights.values()) or 1.0
     best = max(sum(weights[term] for term in terms & wanted) for terms in texts) / total
     cosines = [

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from ragkit.domain import Context, Embedder, Quote, Source
-from ragkit.text import analyse, fold
+from ragkit.text import analyse, fold, rarity
 from ragkit.units import Unit, units
 
 WINDOW = 3
@@ -109,7 +109,7 @@ class Evidence:
         self._windows = {source.number: list(self._cut(source)) for source in self.sources}
         single = [window for found in self._windows.values() for window in found if window.size == 1]
         seen = Counter(term for window in single for term in window.terms)
-        self._weights = {term: math.log(1 + len(single) / (0.5 + count)) for term, count in seen.items()}
+        self._weights = {term: rarity(count, len(single)) for term, count in seen.items()}
         self._rarest = max(self._weights.values(), default=1.0)
         held = frozenset().union(seen, *self._heads.values(), *(analyse(s.path, language) for s in self.sources))
         self._premises = frozenset(analyse(question, language)) - held - frozenset(analyse(_FRAME, language))
