@@ -124,10 +124,12 @@ def test_items_are_read_with_labels_in_any_usual_spelling(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("{", "a.jsonl:1 is not JSON"),
+        ("{", "a.jsonl:1: not JSON: Expecting property name"),
         ('{"claim": "x", "label": 1}', "a.jsonl:1 has no context"),
         ('{"context": "x", "claim": "x", "label": "perhaps"}', "a.jsonl:1: label is 'perhaps'"),
-        ("[]", "a.jsonl:1 has no context, claim, label"),
+        ("[]", "a.jsonl:1: not a JSON object"),
+        ("{}", "a.jsonl:1 has no context, claim, label"),
+        ('{"context": "x", "claim": "x", "label": {}}', "a.jsonl:1: label is {}"),
         ("", "holds no item"),
     ],
 )

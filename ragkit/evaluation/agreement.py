@@ -6,17 +6,18 @@ Knows labelled items, scores and the statistics between them; reads statements a
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ragkit.domain import JSON, Progress
 from ragkit.errors import DatasetError, ModelError, RagkitError, SettingsError, StoreError
+from ragkit.evaluation.datasets import json_lines
 from ragkit.evaluation.tables import aligned, piped
 
 if TYPE_CHECKING:
@@ -63,37 +64,27 @@ def load_items(path: Path, limit: int | None = None) -> list[Item]:
 
     Raises DatasetError with the line that cannot be used.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path} cannot be read: {error}") from error
-    items: list[Item] = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        if limit is not None and len(items) == limit:
-            break
-        items.append(_item(path, number, line))
+    items = [_item(place, row) for place, row in islice(json_lines(path), limit)]
     if not items:
         raise DatasetError(f"{path} holds no item", "give one JSON object a line with context, claim and label")
     return items
 
 
-def _item(path: Path, number: int, line: str) -> Item:
-    try:
-        row = json.loads(line)
-    except ValueError as error:
-        raise DatasetError(f"{path}:{number} is not JSON: {error}") from error
-    missing = [key for key in ("context", "claim", "label") if not isinstance(row, dict) or key not in row]
+def _item(place: str, row: Mapping[str, JSON]) -> Item:
+    missing = [key for key in ("context", "claim", "label") if key not in row]
     if missing:
-        raise DatasetError(f"{path}:{number} has no {', '.join(missing)}", "each line needs context, claim and label")
+        raise DatasetError(f"{place} has no {', '.join(missing)}", "each line needs context, claim and label")
     value = row["label"]
-    label = _LABELS.get(value.lower() if isinstance(value, str) else value) if not isinstance(value, list) else None
+    label = (
+        None if isinstance(value, list | dict) else _LABELS.get(value.lower() if isinstance(value, str) else value)
+    )
     if label is None:
-        raise DatasetError(f"{path}:{number}: label is {value!r}", "use 1 for supported and 0 for not supported")
+        raise DatasetError(f"{place}: label is {value!r}", "use 1 for supported and 0 for not supported")
     context = row["context"]
     text = "\n\n".join(map(str, context)) if isinstance(context, list) else str(context)
-    return Item(str(row.get("id", number)), str(row.get("question") or ""), text, str(row["claim"]), label)
+    return Item(
+        str(row.get("id", place.rpartition(":")[2])), str(row.get("question") or ""), text, str(row["claim"]), label
+    )
 
 
 def measure(

@@ -77,7 +77,7 @@ class Dataset:
     def documents(self) -> Iterator[Document]:
         """The documents of a BEIR set, their ids as paths; none for a set of questions."""
         if self.corpus_file is not None:
-            for place, row in _rows(self.corpus_file):
+            for place, row in json_lines(self.corpus_file):
                 yield _document(row, place)
 
 
@@ -110,10 +110,10 @@ def load(path: Path, limit: int | None = None) -> Dataset:
 
 def _load_beir(folder: Path) -> Dataset:
     corpus, queries, qrels = folder / "corpus.jsonl", folder / "queries.jsonl", _qrels_file(folder)
-    known = {_required(row, "_id", place) for place, row in _rows(corpus)}
+    known = {_required(row, "_id", place) for place, row in json_lines(corpus)}
     judged = _read_qrels(qrels, known)
     questions = []
-    for place, row in _rows(queries):
+    for place, row in json_lines(queries):
         id = _required(row, "_id", place)
         if id in judged:
             golds = tuple(Gold(path=document, grade=grade) for document, grade in judged.pop(id).items())
@@ -166,7 +166,7 @@ def _document(row: Mapping[str, Any], place: str) -> Document:
 
 
 def _load_questions(file: Path, name: str) -> Dataset:
-    questions = tuple(_question(row, place) for place, row in _rows(file))
+    questions = tuple(_question(row, place) for place, row in json_lines(file))
     _refuse_duplicates(questions, file)
     return Dataset(name, questions, _fingerprint(file))
 
@@ -272,7 +272,7 @@ def _runs(words: Sequence[str], size: int) -> set[tuple[str, ...]]:
 # ---------------------------------------------------------------- files
 
 
-def _rows(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def json_lines(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """(file:line, object) of each line that is not blank."""
     for number, line in enumerate(_text(file).split("\n"), start=1):
         if not line.strip():
