@@ -24,6 +24,7 @@ from ragkit.domain import (
     Message,
     Mode,
     SearchResult,
+    Source,
 )
 from ragkit.errors import ModelUnsuitable, UsageError
 from ragkit.resources import Resources
@@ -365,6 +366,13 @@ class Engine:
         if generator is None:
             return wanted
         from ragkit.prompting import overhead
+    def supports(self, claims: Sequence[str], sources: Sequence[Source], *, question: str = "") -> list[list[float]]:
+        """How well each source by itself bears out each claim, in [0, 1]: one row a claim, one value a source."""
+        from ragkit.verify import supports
+
+        language = self.settings.lexical.language
+        return supports(claims, sources, question=question, embedder=self.embedder, language=language)
+
 
         sources = self.settings.context.max_sources
         fixed = overhead(self.prompts, question, generator.count, sources) + self.settings.generate.max_tokens

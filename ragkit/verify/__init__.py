@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from ragkit.config import VerifySettings
 from ragkit.domain import Answer, Claim, Context, Draft, Embedder, Quote, Status
 from ragkit.text import analyse
-from ragkit.verify.claims import Piece, cite, is_refusal, pieces
-from ragkit.verify.grounding import ENGINES, ground
+from ragkit.verify.claims import Piece, cite, is_refusal, pieces, statements
+from ragkit.verify.grounding import ENGINES, ground, supports
 from ragkit.verify.relevance import Relevance, relevance
 from ragkit.verify.support import Evidence, Measured
 
-__all__ = ["DECLINED", "ENGINES", "Relevance", "abstain", "ground", "is_refusal", "relevance", "verify"]
+__all__ = ["DECLINED", "ENGINES", "Relevance", "abstain", "ground", "is_refusal", "pieces", "relevance", "statements", "supports", "verify"]
 
 DECLINED = "Not in the documentation."
 """The text of an answer that abstained."""

@@ -87,6 +87,15 @@ def pieces(draft: str) -> list[Piece]:
     return _lead_ins(found)
 
 
+def statements(text: str) -> list[str]:
+    """What a text claims, one sentence, list item or block of code each, without citation marks.
+
+    >>> statements("Two ways: Pods restart. [1]\\n\\n# Notes\\n- Nodes do not [2].")
+    ['Two ways: Pods restart.', 'Nodes do not.']
+    """
+    return [piece.text for piece in pieces(text) if piece.kind in ("claim", "code", "refusal")]
+
+
 def is_refusal(text: str) -> bool:
     """Whether a sentence says that the sources do not answer.
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 
 from ragkit.domain import Context, Embedder, GroundedClaim, Grounding, Judge, Message, Source
 from ragkit.text import analyse, rarity
-from ragkit.units import units
-from ragkit.verify.claims import pieces
+from ragkit.units import contents
+from ragkit.verify.claims import statements
 from ragkit.verify.support import Evidence, Measured
 
 ENGINES = ("fast", "logits")
@@ -61,8 +61,7 @@ def ground(
 
     With a `judge` the engine is `logits`, else `fast`. A statement without a claim is supported by nothing.
     """
-    claims = [piece.text for piece in pieces(statement) if piece.kind in ("claim", "code", "refusal")]
-    claims = claims or [statement.strip()] * bool(statement.strip())
+    claims = statements(statement) or [statement.strip()] * bool(statement.strip())
     engine = "logits" if judge is not None else "fast"
     if not claims or not text.strip():
         return Grounding(0.0, False, tuple(GroundedClaim(claim, 0.0) for claim in claims), engine)
@@ -73,6 +72,21 @@ def ground(
         grounded = [_judged(claim, text, judge, language) for claim in grounded]
     support = min(claim.support for claim in grounded)
     return Grounding(support, support >= min_support, tuple(grounded), engine)
+
+
+def supports(
+    claims: Sequence[str],
+    sources: Sequence[Source],
+    *,
+    question: str = "",
+    embedder: Embedder | None = None,
+    language: str = "english",
+) -> list[list[float]]:
+    """How well each source by itself bears out each claim, as the check of an answer measures it: one row a claim."""
+    if not claims or not sources:
+        return [[] for _ in claims]
+    measured = Evidence(Context(tuple(sources)), embedder, language, question).measure(claims)
+    return [[found[source.number].support for source in sources] for found in measured]
 
 
 def _claim(claim: str, found: Measured) -> GroundedClaim:
@@ -96,7 +110,7 @@ def evidence(claim: str, text: str, language: str = "english") -> str:
     """
     if len(text) <= WHOLE_CHARACTERS:
         return text
-    parts = [unit for unit in units(text) if unit.kind != "fence"]
+    parts = contents(text)
     terms = [frozenset(analyse(unit.text, language)) for unit in parts]
     wanted = frozenset(analyse(claim, language))
     held = {term: sum(term in one for one in terms) for term in wanted}
