@@ -9,14 +9,15 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from ragkit.domain import Embedder, Progress, Span
 from ragkit.encoder import TOKENIZER, Encoder, TextTokenizer
 from ragkit.errors import ModelCorrupt, ModelNotFound, ModelUnsuitable
+from ragkit.units import contents
 
 if TYPE_CHECKING:
-    from ragkit.domain import Vectors
+    from ragkit.domain import Chunk, Vectors
 
 Kind = Literal["query", "passage"]
 
@@ -50,6 +51,17 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     return manifest
 
 
+class PartsEmbedder(Embedder, Protocol):
+    """An embedder that gives parts of a text vectors of their own, in the pass that embeds the whole."""
+
+    @property
+    def embeds_parts(self) -> bool: ...
+
+    def embed_with_parts(
+        self, texts: Sequence[str], parts: Sequence[Sequence[Span]]
+    ) -> tuple[Vectors, list[Vectors]]: ...
+
+
 class OnnxEmbedder:
     """An embedder whose whole pipeline, pooling and normalisation included, is one ONNX graph.
 
@@ -64,6 +76,9 @@ class OnnxEmbedder:
         self.dimension: int = manifest["dimension"]
         self.max_tokens: int = manifest["max_tokens"]
         self._prefixes: dict[str, str] = manifest["prefixes"]
+        self._mean = manifest.get("pooling") == "mean"
+        self._last: tuple[Any, Any] = (None, None)
+        """The text that was last embedded alone: several stages of a search ask for the query's vector."""
         self._encoder = Encoder(
             directory,
             max_tokens=self.max_tokens,
@@ -82,9 +97,42 @@ class OnnxEmbedder:
 
     def embed(self, texts: Sequence[str], kind: Kind = "passage", progress: Progress | None = None) -> Vectors:
         """float32 array of shape (len(texts), dimension), rows of Euclidean norm 1."""
+        asked = (kind, texts[0]) if len(texts) == 1 else None
+        if asked is not None and asked == self._last[0]:
+            vectors: Vectors = self._last[1].copy()
+            return vectors
         prefix = self._prefixes[kind]
         rows = self._encoder.run([prefix + text for text in texts], progress, "embed")
-        return _unit(rows.reshape(len(texts), self.dimension))
+        vectors = _unit(rows.reshape(len(texts), self.dimension))
+        if asked is not None:
+            self._last = (asked, vectors.copy())
+        return vectors
+
+    @property
+    def embeds_parts(self) -> bool:
+        """Whether `embed_with_parts` works: the graph gives the tokens' states, and a vector is their mean."""
+        return self._mean and self._encoder.has_states
+
+    def embed_with_parts(
+        self, texts: Sequence[str], parts: Sequence[Sequence[Span]]
+    ) -> tuple[Vectors, list[Vectors]]:
+        """What `embed` gives for passages, and for each of them unit vectors of parts of it (character spans), shape
+        (number of parts, dimension), zeros for a part behind the window.
+
+        A part's vector is the mean of its tokens' states in the pass that embeds the whole text, so it costs nothing
+        and knows what stands around the part.
+        """
+        import numpy as np
+
+        prefix = self._prefixes["passage"]
+        moved = [[(start + len(prefix), end + len(prefix)) for start, end in spans] for spans in parts]
+        rows, means = self._encoder.run_with_parts([prefix + text for text in texts], moved)
+        found: list[Vectors] = []
+        for mean in means:
+            norms = np.linalg.norm(mean, axis=1, keepdims=True)
+            mean /= np.where(norms == 0, 1.0, norms)
+            found.append(mean)
+        return _unit(rows.reshape(len(texts), self.dimension)), found
 
 
 class SentenceTransformerEmbedder:
@@ -124,6 +172,20 @@ class SentenceTransformerEmbedder:
             if progress:
                 progress("embed", min(start + 1024, len(texts)), len(texts))
         return _unit(np.concatenate(blocks) if blocks else np.zeros((0, self.dimension), dtype=np.float32))
+
+
+def embed_chunks(chunks: Sequence[Chunk], embedder: Embedder) -> tuple[Vectors, list[Vectors]]:
+    """The vectors of chunks as they are indexed, and for each chunk those of its sentences, as `units.contents` cuts
+    them; no list of sentences from an embedder that gives a text one vector and no more."""
+    texts = [chunk.indexed for chunk in chunks]
+    if not getattr(embedder, "embeds_parts", False):
+        return embedder.embed(texts, "passage"), []
+    before = [len(text) - len(chunk.text) for text, chunk in zip(texts, chunks, strict=True)]
+    parts = [
+        [(unit.start + start, unit.end + start) for unit in contents(chunk.text)]
+        for chunk, start in zip(chunks, before, strict=True)
+    ]
+    return cast("PartsEmbedder", embedder).embed_with_parts(texts, parts)
 
 
 def with_names(vectors: Vectors, names: Sequence[str], embedder: Embedder) -> Vectors:

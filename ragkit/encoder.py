@@ -1,4 +1,5 @@
-"""Run an exported encoder in onnxruntime: texts, or pairs of texts, in; one row of numbers each out.
+"""Run an exported encoder in onnxruntime: texts, or pairs of texts, in; one row of numbers each out, and on demand
+the mean of the token states of any part of a text.
 
 The door of onnxruntime and tokenizers. Knows tokens, padding, batches and threads; knows nothing of what a
 row means (a vector, a score), of where the files came from, or of torch.
@@ -7,8 +8,9 @@ row means (a vector, a score), of where the files came from, or of torch.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -27,8 +29,20 @@ Input: TypeAlias = str | tuple[str, str]
 
 MODEL = "model.onnx"
 TOKENIZER = "tokenizer.json"
+STATES = "states"
+"""The output that holds the states of the tokens, in graphs that have one."""
 WINDOW = 4096
 """Texts tokenized at a time: bounds memory, and is plenty to sort into batches of like length."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Tokens of one input; `offsets` are the characters of each, where they were asked for."""
+
+    ids: list[int]
+    segments: list[int]
+    offsets: Sequence[Span] = ()
+    special: Sequence[int] = ()
 
 
 class TextTokenizer:
@@ -53,9 +67,14 @@ class TextTokenizer:
         """Character spans of every token of `text`; special tokens are left out and nothing is cut off."""
         return [span for span in self._plain.encode(text, add_special_tokens=False).offsets if span[0] < span[1]]
 
-    def encode(self, inputs: Sequence[Input]) -> list[tuple[list[int], list[int]]]:
-        """(token ids, segment ids) of each input, special tokens included, cut to the window."""
-        return [(found.ids, found.type_ids) for found in self._cut.encode_batch_fast(list(inputs))]
+    def encode(self, inputs: Sequence[Input], *, offsets: bool = False) -> list[Encoded]:
+        """The tokens of each input, special tokens included, cut to the window."""
+        if not offsets:
+            return [Encoded(found.ids, found.type_ids) for found in self._cut.encode_batch_fast(list(inputs))]
+        return [
+            Encoded(found.ids, found.type_ids, found.offsets, found.special_tokens_mask)
+            for found in self._cut.encode_batch(list(inputs))
+        ]
 
 
 class Encoder:
@@ -77,6 +96,8 @@ class Encoder:
         self._session: Any = None
         self._tokenizer: TextTokenizer | None = None
         self._inputs: dict[str, str] = {}
+        self._output = ""
+        self._has_states = False
 
     @property
     def tokenizer(self) -> TextTokenizer:
@@ -102,53 +123,90 @@ class Encoder:
         self._open()
         rows: Rows | None = None
         done = 0
-        for chosen, found in self._batches(unique):
+        for chosen, found in self._batches(unique, self._rows):
             if rows is None:
                 rows = np.zeros((len(inputs), *found.shape[1:]), dtype=np.float32)
-            for value, row in zip(chosen, found, strict=True):
-                rows[places[value]] = row
-                done += len(places[value])
+            for at, row in zip(chosen, found, strict=True):
+                rows[places[unique[at]]] = row
+                done += len(places[unique[at]])
             if progress:
                 progress(what, done, len(inputs))
         return np.zeros((0, 0), dtype=np.float32) if rows is None else rows
 
-    def _batches(self, inputs: Sequence[Input]) -> Iterator[tuple[list[Input], Rows]]:
-        """Results of batches as they complete."""
-        plan = self._plan(inputs)
+    def run_with_parts(self, texts: Sequence[str], parts: Sequence[Sequence[Span]]) -> tuple[Rows, list[Rows]]:
+        """What `run` gives, and for each text an array with a row for each of its parts (character spans): the mean
+        of the states of the tokens that touch the part; zeros where the window was cut off before it.
+
+        Raises ModelUnsuitable for a model without the output `states`.
+        """
+        import numpy as np
+
+        self._open()
+        if not self._has_states:
+            raise ModelUnsuitable(f"{self._directory / MODEL} has no output {STATES}", "run `ragkit models prepare`")
+
+        def compute(chosen: list[int], tokens: list[Encoded]) -> list[tuple[Rows, Rows]]:
+            found, states = self._session.run([self._output, STATES], self._arrays(tokens))
+            return [
+                (found[row], part_means(states[row], one, parts[at]))
+                for row, (at, one) in enumerate(zip(chosen, tokens, strict=True))
+            ]
+
+        done: dict[int, tuple[Rows, Rows]] = {}
+        for chosen, found in self._batches(texts, compute, offsets=True):
+            done.update(zip(chosen, found, strict=True))
+        ordered = [done[at] for at in range(len(texts))]
+        whole = np.stack([row for row, _ in ordered]) if ordered else np.zeros((0, 0), dtype=np.float32)
+        return whole, [means for _, means in ordered]
+
+    @property
+    def has_states(self) -> bool:
+        """Whether `run_with_parts` works; opens the model."""
+        self._open()
+        return self._has_states
+
+    def _batches(
+        self, inputs: Sequence[Input], compute: Callable[[list[int], list[Encoded]], Any], *, offsets: bool = False
+    ) -> Iterator[tuple[list[int], Any]]:
+        """(places of a batch's inputs, what `compute` makes of it), as batches complete."""
+        plan = self._plan(inputs, offsets)
         if self._threads == 1 or len(inputs) == 1:
             for chosen, tokens in plan:
-                yield chosen, self._compute(tokens)
+                yield chosen, compute(chosen, tokens)
             return
         pool = ThreadPoolExecutor(self._threads, thread_name_prefix="encoder")
         try:
-            yield from _in_parallel(pool, self._threads, self._compute, plan)
+            yield from _in_parallel(pool, self._threads, compute, plan)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _plan(self, inputs: Sequence[Input]) -> Iterator[tuple[list[Input], Any]]:
+    def _plan(self, inputs: Sequence[Input], offsets: bool) -> Iterator[tuple[list[int], list[Encoded]]]:
         """Batches of like length, longest first, within the token budget, padding included."""
         for start in range(0, len(inputs), WINDOW):
-            window = inputs[start : start + WINDOW]
-            tokens = self.tokenizer.encode(window)
-            order = sorted(range(len(window)), key=lambda i: -len(tokens[i][0]))
-            share = sum(len(ids) for ids, _ in tokens) // self._threads + 1
-            budget = max(1, min(self._batch_tokens, share))
-            for batch in group_by_budget([len(tokens[i][0]) for i in order], budget):
+            tokens = self.tokenizer.encode(inputs[start : start + WINDOW], offsets=offsets)
+            lengths = [len(one.ids) for one in tokens]
+            order = sorted(range(len(tokens)), key=lambda i: -lengths[i])
+            budget = max(1, min(self._batch_tokens, sum(lengths) // self._threads + 1))
+            for batch in group_by_budget([lengths[i] for i in order], budget):
                 chosen = [order[at] for at in batch]
-                yield [window[i] for i in chosen], [tokens[i] for i in chosen]
+                yield [start + i for i in chosen], [tokens[i] for i in chosen]
 
-    def _compute(self, tokens: Sequence[tuple[list[int], list[int]]]) -> Rows:
+    def _rows(self, chosen: list[int], tokens: list[Encoded]) -> Rows:
+        rows: Rows = self._session.run([self._output], self._arrays(tokens))[0]
+        return rows.reshape(len(tokens), -1)
+
+    def _arrays(self, tokens: Sequence[Encoded]) -> dict[str, Any]:
+        """The graph's inputs, padded to the longest."""
         import numpy as np
 
-        width = max(1, max(len(ids) for ids, _ in tokens))
+        width = max(1, max(len(one.ids) for one in tokens))
         arrays = {name: np.zeros((len(tokens), width), dtype=kind) for name, kind in self._inputs.items()}
-        for row, (ids, segments) in enumerate(tokens):
-            for name, values in (("input_ids", ids), ("token_type_ids", segments)):
+        for row, one in enumerate(tokens):
+            for name, values in (("input_ids", one.ids), ("token_type_ids", one.segments)):
                 if name in arrays:
-                    arrays[name][row, : len(ids)] = values
-            arrays["attention_mask"][row, : len(ids)] = 1
-        rows: Rows = self._session.run(None, arrays)[0]
-        return rows.reshape(len(tokens), -1)
+                    arrays[name][row, : len(values)] = values
+            arrays["attention_mask"][row, : len(one.ids)] = 1
+        return arrays
 
     def _open(self) -> None:
         with self._lock:
@@ -158,7 +216,30 @@ class Encoder:
                 self._inputs = {entry.name: kinds[entry.type] for entry in session.get_inputs()}
                 if not {"input_ids", "attention_mask"} <= set(self._inputs):
                     raise ModelUnsuitable(f"{self._directory / MODEL} takes {sorted(self._inputs)}, not token ids")
+                outputs = [entry.name for entry in session.get_outputs()]
+                self._output, self._has_states = outputs[0], STATES in outputs[1:]
                 self._session = session
+
+
+def part_means(states: Rows, tokens: Encoded, parts: Sequence[Span]) -> Rows:
+    """float32 array of shape (len(parts), width): the mean state of the tokens that touch each part.
+
+    `states` has one row for each token, padding behind; special tokens touch nothing.
+    """
+    import numpy as np
+
+    means = np.zeros((len(parts), states.shape[1]), dtype=np.float32)
+    own = [at for at, special in enumerate(tokens.special) if not special]
+    if not own or not parts:
+        return means
+    starts = np.array([tokens.offsets[at][0] for at in own])
+    ends = np.array([tokens.offsets[at][1] for at in own])
+    firsts = np.searchsorted(ends, [start for start, _ in parts], side="right")
+    lasts = np.searchsorted(starts, [end for _, end in parts], side="left")
+    for row, (first, last) in enumerate(zip(firsts, lasts, strict=True)):
+        if first < last:
+            means[row] = states[own[first] : own[last - 1] + 1].mean(axis=0)
+    return means
 
 
 def group_by_budget(lengths: Sequence[int], budget: int) -> Iterator[range]:
@@ -208,9 +289,11 @@ def _load_tokenizer(path: Path) -> Any:
         raise ModelCorrupt(f"{path} is not a readable tokenizer: {error}", "run `ragkit models prepare`") from error
 
 
-def _in_parallel(pool: ThreadPoolExecutor, width: int, compute: Any, plan: Iterable[tuple[list[Input], Any]]) -> Any:
-    """(inputs, rows) of each planned batch as it completes, with at most twice `width` of them in hand."""
-    running: dict[Future[Any], list[Input]] = {}
+def _in_parallel(
+    pool: ThreadPoolExecutor, width: int, compute: Callable[..., Any], plan: Iterable[tuple[list[int], list[Encoded]]]
+) -> Iterator[tuple[list[int], Any]]:
+    """(places, result) of each planned batch as it completes, with at most twice `width` of them in hand."""
+    running: dict[Future[Any], list[int]] = {}
     batches = iter(plan)
     exhausted = False
     while running or not exhausted:
@@ -219,6 +302,6 @@ def _in_parallel(pool: ThreadPoolExecutor, width: int, compute: Any, plan: Itera
             if batch is None:
                 exhausted = True
             else:
-                running[pool.submit(compute, batch[1])] = batch[0]
+                running[pool.submit(compute, batch[0], batch[1])] = batch[0]
         for future in wait(running, return_when=FIRST_COMPLETED).done:
             yield running.pop(future), future.result()

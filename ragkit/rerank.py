@@ -10,7 +10,7 @@ import dataclasses
 import json
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +18,11 @@ from ragkit.domain import Embedder, Hit, Passage, StageScore
 from ragkit.encoder import Encoder
 from ragkit.errors import ModelCorrupt, ModelNotFound, ModelUnsuitable
 from ragkit.text import analyse, rarity
-from ragkit.units import units
+from ragkit.units import contents
 
 if TYPE_CHECKING:
     from ragkit.config import RerankSettings
-    from ragkit.domain import Reranker
+    from ragkit.domain import Reranker, Vectors
 
 STAGE = "rerank"
 CROSS_ENCODER_WEIGHT = 0.7
@@ -109,26 +109,45 @@ class SentenceReranker:
     full_tokens = 256
     """A passage this long has as much to say as any."""
     looked_at = 2
-    """Sentences of a passage that are embedded: those that hold most of the query's terms, by weight. All of them
-    would take three times as long and rank no better (three collections: .551 with two, .552 with all)."""
+    """Sentences of a passage that are embedded where no vectors are stored: those that hold most of the query's
+    terms, by weight. All would take three times as long and rank no better (three collections: .551 and .552)."""
 
-    def __init__(self, embedder: Embedder, language: str = "english") -> None:
+    def __init__(
+        self,
+        embedder: Embedder,
+        language: str = "english",
+        stored: Callable[[Sequence[int]], Mapping[int, Vectors]] | None = None,
+    ) -> None:
+        """`stored` gives the sentence vectors of passages, by passage id, as far as they were kept when the passages
+        were embedded; of the others a few sentences are embedded now."""
         self._embedder = embedder
         self._language = language
+        self._stored = stored
 
     def score(self, query: str, passages: Sequence[Passage]) -> list[float]:
         """Best sentence's cosine and the logarithm of the length, both in [0, 1], in a fixed mixture."""
-        sentences = self._promising(query, [_sentences(passage) for passage in passages])
-        texts = list(dict.fromkeys(text for found in sentences for text in found))
-        if not texts:
-            return [0.0] * len(passages)
+        if not passages:
+            return []
         vector = self._embedder.embed([query], "query")[0]
-        near = dict(zip(texts, (self._embedder.embed(texts) @ vector).tolist(), strict=True))
-        best = [max((near[text] for text in found), default=0.0) for found in sentences]
+        known = self._stored([passage.id for passage in passages]) if self._stored else {}
+        near = {id: float((vectors @ vector).max(initial=0.0)) for id, vectors in known.items()}
+        near |= self._embedded_now(query, vector, [passage for passage in passages if passage.id not in near])
         return [
-            self.best_sentence * min(1.0, max(0.0, cosine)) + (1 - self.best_sentence) * self._length(passage)
-            for cosine, passage in zip(best, passages, strict=True)
+            self.best_sentence * min(1.0, near[passage.id]) + (1 - self.best_sentence) * self._length(passage)
+            for passage in passages
         ]
+
+    def _embedded_now(self, query: str, vector: Vectors, passages: Sequence[Passage]) -> dict[int, float]:
+        """Of each passage the cosine of the best of its promising sentences, 0 at least."""
+        sentences = self._promising(
+            query, [[unit.text for unit in contents(passage.chunk.text)] for passage in passages]
+        )
+        texts = list(dict.fromkeys(text for found in sentences for text in found))
+        near = dict(zip(texts, (self._embedder.embed(texts) @ vector).tolist(), strict=True)) if texts else {}
+        return {
+            passage.id: max((0.0, *(near[text] for text in found)))
+            for passage, found in zip(passages, sentences, strict=True)
+        }
 
     def _promising(self, query: str, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
         """Of each passage the few sentences that hold most of the query's terms; rare ones weigh more."""
@@ -145,10 +164,6 @@ class SentenceReranker:
     def _length(self, passage: Passage) -> float:
         """0 for nothing, 1 from `full_tokens` on."""
         return min(1.0, math.log1p(passage.chunk.tokens) / math.log1p(self.full_tokens))
-
-
-def _sentences(passage: Passage) -> list[str]:
-    return [unit.text for unit in units(passage.chunk.text) if unit.kind != "fence"]
 
 
 class OnnxReranker:

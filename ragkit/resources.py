@@ -6,7 +6,7 @@ Knows which setting names which model and how each thing is opened; knows nothin
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ragkit.config import Settings
-    from ragkit.domain import Embedder, Generator, Progress, Reranker
+    from ragkit.domain import Embedder, Generator, Progress, Reranker, Vectors
     from ragkit.index.snapshot import Snapshot
     from ragkit.prompting import Prompts
     from ragkit.store import Store
@@ -81,7 +81,12 @@ class Resources:
         from ragkit.rerank import SentenceReranker, open_reranker
 
         if not self.settings.rerank.cross_encoder:
-            return SentenceReranker(self.embedder, self.settings.lexical.language)
+            embedder = self.embedder
+
+            def stored(ids: Sequence[int]) -> Mapping[int, Vectors]:
+                return self.store.sentence_vectors(embedder.fingerprint, embedder.dimension, ids)
+
+            return SentenceReranker(embedder, self.settings.lexical.language, stored)
         prepared = self.prepared(self.settings.rerank.model, "reranker", self.settings.rerank.engine)
         return open_reranker(prepared, self.settings.thread_count)
 

@@ -66,7 +66,10 @@ def score(model: Any, pairs: Sequence[tuple[str, str]], batch_size: int = 32) ->
 
 
 def export_bi_encoder(model: Any, path: Path) -> None:
-    """Write the whole pipeline (transformer, pooling, dense layers), normalised, as one ONNX graph."""
+    """Write the whole pipeline (transformer, pooling, dense layers), normalised, as one ONNX graph.
+
+    A second output, `states`, is the states of the tokens, if they are as wide as the vector that they are pooled to.
+    """
     import torch
 
     class Pipeline(torch.nn.Module):
@@ -75,12 +78,18 @@ def export_bi_encoder(model: Any, path: Path) -> None:
             self.model = model
 
         def forward(self, *inputs: Any) -> Any:
-            features = dict(zip(names, inputs, strict=True))
-            return torch.nn.functional.normalize(self.model(features)["sentence_embedding"], p=2, dim=1)
+            found = self.model(dict(zip(names, inputs, strict=True)))
+            pooled, states = found["sentence_embedding"], found.get("token_embeddings")
+            vector = torch.nn.functional.normalize(pooled, p=2, dim=1)
+            return (vector, states) if with_states else vector
 
     sample = _features(model, ["a short text", "a somewhat longer text, so that one of them is padded"])
     names = list(sample)
-    _export(Pipeline(), sample, path, "embedding")
+    with torch.inference_mode():
+        found = model(dict(sample))
+    states = found.get("token_embeddings")
+    with_states = states is not None and states.shape[-1] == found["sentence_embedding"].shape[-1]
+    _export(Pipeline(), sample, path, ("embedding", "states") if with_states else ("embedding",))
 
 
 def export_cross_encoder(model: Any, path: Path) -> None:
@@ -103,7 +112,7 @@ def export_cross_encoder(model: Any, path: Path) -> None:
     encoded = model.tokenizer([a for a, _ in pairs], [b for _, b in pairs], padding=True, return_tensors="pt")
     sample = {name: encoded[name] for name in ("input_ids", "attention_mask", "token_type_ids") if name in encoded}
     names = list(sample)
-    _export(Pipeline(), sample, path, "score")
+    _export(Pipeline(), sample, path, ("score",))
 
 
 def label_count(model: Any) -> int:
@@ -162,12 +171,12 @@ def _features(model: Any, texts: Sequence[str]) -> dict[str, Any]:
     return {name: value for name, value in make(list(texts)).items() if hasattr(value, "shape")}
 
 
-def _export(module: Any, sample: dict[str, Any], path: Path, output: str) -> None:
+def _export(module: Any, sample: dict[str, Any], path: Path, outputs: Sequence[str]) -> None:
     import torch
 
     names = list(sample)
     axes: dict[str, dict[int, str]] = {name: {0: "batch", 1: "sequence"} for name in names}
-    axes[output] = {0: "batch"}
+    axes |= {name: {0: "batch", 1: "sequence"} if name == "states" else {0: "batch"} for name in outputs}
     try:
         with torch.inference_mode(), _quiet():
             # The TorchScript exporter: onnxruntime's fusions do not recognise the graphs of the newer one.
@@ -176,7 +185,7 @@ def _export(module: Any, sample: dict[str, Any], path: Path, output: str) -> Non
                 tuple(sample.values()),
                 str(path),
                 input_names=names,
-                output_names=[output],
+                output_names=list(outputs),
                 dynamic_axes=axes,
                 opset_version=OPSET,
                 dynamo=False,

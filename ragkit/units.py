@@ -59,6 +59,15 @@ def units(passage: str) -> list[Unit]:
     return found
 
 
+def contents(passage: str) -> list[Unit]:
+    """The units that say something: all but the marks around code.
+
+    >>> [unit.text for unit in contents("Run:\\n\\n```\\nmake demo\\n```\\n")]
+    ['Run:', 'make demo']
+    """
+    return [unit for unit in units(passage) if unit.kind != "fence"]
+
+
 def _short(passage: str, start: int, end: int) -> Iterator[Span]:
     while end - start > MAX_CHARACTERS:
         cut = max(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,11 +17,13 @@ from hypothesis import strategies as st
 
 from ragkit import sbert
 from ragkit.config import Settings
-from ragkit.embed import OnnxEmbedder, open_embedder
+from ragkit.domain import Chunk
+from ragkit.embed import OnnxEmbedder, embed_chunks, open_embedder
 from ragkit.encoder import group_by_budget
 from ragkit.errors import ModelCorrupt, ModelNotFound, ModelUnsuitable
 from ragkit.models import sample
 from ragkit.models.prepare import prepare, prepared
+from ragkit.testing import HashEmbedder
 from tests import toy_models
 
 TEXTS = [
@@ -104,6 +107,73 @@ def test_both_engines_give_the_same_vectors(toys: dict[str, Path]) -> None:
     assert (ours * theirs).sum(axis=1).min() > 0.999
 
 
+def test_parts_have_the_mean_of_their_tokens_states_in_the_pass_of_the_whole(
+    tmp_path: Path,
+) -> None:
+    import torch
+
+    source = toy_models.save_bi_encoder(tmp_path / "bi")
+    made = prepare(f"path:{source}", "embedder", tmp_path / "models", engine="onnx", prefer="fidelity")
+    embedder = open_embedder(made.path, threads=2)
+    assert isinstance(embedder, OnnxEmbedder)
+    assert embedder.embeds_parts
+    texts = ["restart the server", "the port is a node on the server", "port"]
+    parts = [[(0, 7), (8, 18)], [(0, 32), (4, 8)], []]
+    whole, found = embedder.embed_with_parts(texts, parts)
+    assert np.allclose(whole, embedder.embed(texts), atol=1e-4)
+    assert [rows.shape for rows in found] == [(2, 32), (2, 32), (0, 32)]
+
+    model = sbert.load_bi_encoder(source, exportable=True)
+    encoded = model.tokenizer(texts[0], return_offsets_mapping=True, return_tensors="pt")
+    offsets = encoded.pop("offset_mapping")[0].tolist()
+    with torch.inference_mode():
+        states = model(dict(encoded))["token_embeddings"][0].numpy()
+    for row, (start, end) in zip(found[0], parts[0], strict=True):
+        own = [at for at, (a, b) in enumerate(offsets) if a < b and a < end and b > start]
+        mean = states[own].mean(axis=0)
+        assert np.allclose(row, mean / np.linalg.norm(mean), atol=1e-3)
+
+
+def test_parts_behind_the_window_have_no_vector_and_a_prefix_moves_none(tmp_path: Path) -> None:
+    source = toy_models.save_bi_encoder(tmp_path / "bi")
+    made = prepare(f"path:{source}", "embedder", tmp_path / "models", engine="onnx", prefer="fidelity")
+    manifest = json.loads((made.path / "manifest.json").read_text())
+    plain = OnnxEmbedder(made.path, threads=1)
+    long = "server " * 200
+    _, found = plain.embed_with_parts([long], [[(0, 6), (len(long) - 8, len(long))]])
+    assert found[0][0].any()
+    assert not found[0][1].any()
+    prefixed = tmp_path / "prefixed"
+    shutil.copytree(made.path, prefixed)
+    manifest["prefixes"]["passage"] = "the port "
+    (prefixed / "manifest.json").write_text(json.dumps(manifest))
+    _, moved = OnnxEmbedder(prefixed, threads=1).embed_with_parts(["restart server"], [[(0, 14)]])
+    _, same = plain.embed_with_parts(["the port restart server"], [[(9, 23)]])
+    assert np.allclose(moved[0], same[0], atol=1e-4)
+
+
+def test_a_model_that_is_not_pooled_by_the_mean_embeds_no_parts(tmp_path: Path) -> None:
+    source = toy_models.save_bi_encoder(tmp_path / "bi", pooling="cls")
+    made = prepare(f"path:{source}", "embedder", tmp_path / "models", engine="onnx", prefer="fidelity")
+    embedder = open_embedder(made.path, threads=1)
+    assert isinstance(embedder, OnnxEmbedder)
+    assert not embedder.embeds_parts
+
+
+def test_sentences_of_chunks_are_embedded_with_them(tmp_path: Path) -> None:
+    source = toy_models.save_bi_encoder(tmp_path / "bi")
+    made = prepare(f"path:{source}", "embedder", tmp_path / "models", engine="onnx", prefer="fidelity")
+    embedder = open_embedder(made.path, threads=1)
+    text = "Restart the server. The port is a node."
+    chunk = Chunk(0, len(text), text, context="node > port")
+    vectors, sentences = embed_chunks([chunk], embedder)
+    assert vectors.shape == (1, 32)
+    assert sentences[0].shape == (2, 32)
+    _, expected = embedder.embed_with_parts([chunk.indexed], [[(12, 31), (32, 51)]])  # type: ignore[union-attr]
+    assert np.allclose(sentences[0], expected[0])
+    assert embed_chunks([chunk], HashEmbedder())[1] == []
+
+
 def test_engines_have_different_fingerprints(toys: dict[str, Path]) -> None:
     names = {open_embedder(toys[engine], 1).fingerprint for engine in ("onnx", "sentence-transformers")}
     assert len(names) == 2
@@ -141,7 +211,7 @@ def test_repositorys_own_onnx_file_is_pooled_like_the_original(tmp_path: Path, p
         def forward(self, *inputs: Any) -> Any:
             return self.transformer(dict(zip(features, inputs, strict=True)))["token_embeddings"]
 
-    sbert._export(States(), features, tmp_path / "raw.onnx", "last_hidden_state")
+    sbert._export(States(), features, tmp_path / "raw.onnx", ("last_hidden_state",))
     folder = tmp_path / "pooled"
     folder.mkdir()
     graph.append_pooling(tmp_path / "raw.onnx", folder / "model.onnx", pooling)

@@ -13,7 +13,7 @@ import pytest
 from ragkit import config
 from ragkit.config import Settings
 from ragkit.domain import Document, IngestReport, Progress
-from ragkit.embed import NAME_SHARE
+from ragkit.embed import NAME_SHARE, open_embedder
 from ragkit.errors import (
     CorpusEmpty,
     CorpusError,
@@ -27,8 +27,11 @@ from ragkit.index.lock import writer_lock
 from ragkit.index.snapshot import open_snapshot, verify_snapshot
 from ragkit.ingest import ingest, ingest_documents
 from ragkit.loaders import load
+from ragkit.models.prepare import prepare
 from ragkit.store import Store
 from ragkit.testing import HashEmbedder
+from ragkit.units import contents
+from tests import toy_models
 from tests.loader_samples import pdf
 
 if TYPE_CHECKING:
@@ -242,6 +245,21 @@ def test_another_embedder_and_back_again(corpus: Corpus) -> None:
     corpus.embedder = former
     corpus.run()
     assert corpus.report.embedded == 0
+
+
+def test_sentences_are_embedded_with_their_chunk_and_their_vectors_kept(tmp_path: Path, quick: Settings) -> None:
+    source = toy_models.save_bi_encoder(tmp_path / "bi")
+    made = prepare(f"path:{source}", "embedder", tmp_path / "models", engine="onnx", prefer="fidelity")
+    embedder = open_embedder(made.path, threads=1)
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "a.md").write_text("# Server\n\nRestart the server. The port is a node.\n")
+    with Store(quick.store_directory) as store:
+        ingest([tmp_path / "docs"], "docs", store=store, embedder=embedder, settings=quick)
+        passages = store.passages(store.chunk_ids(store.current_snapshot("docs")))
+        found = store.sentence_vectors(embedder.fingerprint, embedder.dimension, [one.id for one in passages])
+        assert {id: len(rows) for id, rows in found.items()} == {
+            one.id: len(contents(one.chunk.text)) for one in passages
+        }
 
 
 def test_the_vector_of_source_code_leans_towards_the_name_of_its_symbol(corpus: Corpus) -> None:

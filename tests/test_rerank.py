@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,26 @@ def test_of_two_passages_as_near_the_one_with_more_to_say_wins() -> None:
     whole = replace(whole, chunk=replace(whole.chunk, tokens=200))
     scores = SentenceReranker(HashEmbedder()).score("server port", [stub, whole])
     assert scores[1] > scores[0]
+
+
+def test_stored_sentence_vectors_are_used_and_only_the_others_are_embedded_now() -> None:
+    embedder = HashEmbedder()
+    near, far, unknown = [hit(n, text, 0.5).passage for n, text in ((1, "a b"), (2, "c d"), (3, "server port"))]
+    query = embedder.embed(["server port"], "query")
+    kept = {1: np.vstack([query, -query]), 2: np.zeros((0, 64), dtype=np.float32)}
+    asked: list[list[int]] = []
+
+    def stored(ids: Sequence[int]) -> Mapping[int, Any]:
+        asked.append(list(ids))
+        return kept
+
+    before = embedder.embedded
+    scores = SentenceReranker(embedder, stored=stored).score("server port", [near, far, unknown])
+    assert asked == [[1, 2, 3]]
+    assert embedder.embedded == before + 2  # the query and the one sentence without a stored vector
+    assert scores[0] == pytest.approx(0.6)
+    assert scores[1] == 0.0
+    assert scores[2] == pytest.approx(0.6)
 
 
 def test_passages_without_a_sentence_and_no_passages_are_no_trouble() -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, select
 
 from ragkit.domain import Chunk, Document, LedgerRow, LineMap
 from ragkit.errors import CorpusEmpty, CorpusNotFound, FilterError, StoreError, UsageError
@@ -27,6 +27,7 @@ from ragkit.store import (
     SnapshotRecord,
     Store,
     remove_corpus,
+    schema,
 )
 from ragkit.store.database import migrate
 from ragkit.store.schema import metadata
@@ -195,6 +196,39 @@ def test_vectors_come_back_bit_for_bit(store: Store) -> None:
     assert np.array_equal(found, vectors)
     assert writer.dimension("e") == 5
     assert writer.dimension("unknown") == 0
+
+
+def test_sentence_vectors_keep_their_direction_and_go_with_their_chunks(store: Store) -> None:
+    writer = CorpusWriter(store, "docs")
+    first = writer.begin_snapshot()
+    writer.put(first, [new("a.md", "one\ntwo")])
+    missing = writer.missing_vectors("e")
+    random = np.random.default_rng(0)
+    sentences = [random.normal(size=(count, 64)).astype(np.float32) for count in (3, 0)]
+    sentences[0][1] = 0.0
+    writer.put_vectors("e", [key for key, _ in missing], np.ones((2, 64), dtype=np.float32), sentences)
+    writer.publish(writer.view(first, "e"))
+    ids = [id for _, id in missing]
+    found = store.sentence_vectors("e", 64, ids)
+    assert [found[id].shape for id in ids] == [(3, 64), (0, 64)]
+    assert found[ids[0]].dtype == np.float32
+    for row, original in zip(found[ids[0]], sentences[0], strict=True):
+        if original.any():
+            assert row @ original / np.linalg.norm(original) > 0.999
+            assert np.linalg.norm(row) == pytest.approx(1.0, abs=1e-5)
+        else:
+            assert not row.any()
+    assert store.sentence_vectors("another", 64, ids) == {}
+
+    second = writer.begin_snapshot()
+    writer.put(second, [new("a.md", "three")])
+    key, id = writer.missing_vectors("e")[0]
+    writer.put_vectors("e", [key], np.ones((1, 64), dtype=np.float32))  # an embedder without sentence vectors
+    writer.publish(writer.view(second, "e"))
+    writer.forget([first])
+    assert store.sentence_vectors("e", 64, [*ids, id]) == {}
+    with store.database.reading() as connection:
+        assert connection.execute(select(schema.sentence_vectors)).all() == []
 
 
 def test_filters_become_chunk_ids(store: Store) -> None:

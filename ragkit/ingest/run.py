@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from ragkit.chunking import chunk
 from ragkit.domain import Document, Embedder, IngestReport, LedgerRow, Outcome, Progress, Tokenizer
-from ragkit.embed import with_names
+from ragkit.embed import embed_chunks, with_names
 from ragkit.errors import CorpusEmpty, ModelUnsuitable, RagkitError, SnapshotError, StoreError, UsageError
 from ragkit.index import lexical, snapshot
 from ragkit.index.dense import FLAT, IVF
@@ -309,8 +309,8 @@ class _Run:
         for start in range(0, len(missing), BATCH_TEXTS):
             _tell(self._progress, "embed", start, len(missing))
             part = missing[start : start + BATCH_TEXTS]
-            texts = self._writer.store.indexed_texts([id for _, id in part])
-            vectors = self._embedder.embed([texts[id] for _, id in part], "passage")
+            passages = self._writer.store.passages([id for _, id in part])
+            vectors, sentences = embed_chunks([passage.chunk for passage in passages], self._embedder)
             if vectors.shape != (len(part), self._embedder.dimension) or not np.isfinite(vectors).all():
                 raise ModelUnsuitable(
                     f"embedder {fingerprint} gave vectors that are not finite or of shape {vectors.shape}",
@@ -318,7 +318,7 @@ class _Run:
                 )
             names = self._writer.store.symbol_names([id for _, id in part])
             vectors = with_names(vectors, [names.get(id, "") for _, id in part], self._embedder)
-            self._writer.put_vectors(fingerprint, [key for key, _ in part], vectors)
+            self._writer.put_vectors(fingerprint, [key for key, _ in part], vectors, sentences)
             self._embedded += len(part)
         if missing:
             _tell(self._progress, "embed", len(missing), len(missing))

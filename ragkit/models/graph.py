@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ragkit.encoder import open_session
+from ragkit.encoder import STATES, open_session
 from ragkit.errors import MissingExtra, ModelUnsuitable
 
 FUSED_TYPES = ("bert", "roberta", "xlm-roberta", "camembert", "electra", "mpnet", "distilbert")
@@ -91,6 +91,7 @@ def save_optimised(source: Path, target: Path) -> None:
 def append_pooling(source: Path, target: Path, pooling: str) -> None:
     """Turn token states of shape (batch, sequence, width) into unit vectors of shape (batch, width).
 
+    The states stay an output, `states`, behind the vectors.
     Raises ModelUnsuitable for a pooling that has no ONNX form here, or a graph without token states.
     """
     onnx = _door()
@@ -127,10 +128,13 @@ def append_pooling(source: Path, target: Path, pooling: str) -> None:
         axis += [tensor("ragkit_first", kinds.INT64, [], [0])]
         nodes += [make("Gather", [states, "ragkit_first"], ["ragkit_pooled"], axis=1)]
     nodes.append(make("LpNormalization", ["ragkit_pooled"], ["embedding"], axis=-1, p=2))
+    if states != STATES:
+        nodes.append(make("Identity", [states], [STATES]))
     model.graph.node.extend(nodes)
     model.graph.initializer.extend(axis)
     del model.graph.output[:]
-    model.graph.output.append(onnx.helper.make_tensor_value_info("embedding", kinds.FLOAT, ["batch", "width"]))
+    for name, shape in (("embedding", ["batch", "width"]), (STATES, ["batch", "sequence", "width"])):
+        model.graph.output.append(onnx.helper.make_tensor_value_info(name, kinds.FLOAT, shape))
     onnx.save(model, str(target))
 
 

@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 from ragkit import sbert
 from ragkit.domain import Progress
-from ragkit.encoder import MODEL, TOKENIZER
+from ragkit.encoder import MODEL, STATES, TOKENIZER
 from ragkit.errors import MissingExtra, ModelError, ModelUnsuitable
 from ragkit.files import write_whole
 from ragkit.models import catalogue, resolve
@@ -315,6 +315,8 @@ def _folder(models_dir: Path, files: ModelFiles, role: str, prefer: Prefer, engi
     made_of += [files.spec.query_prefix, files.spec.passage_prefix, files.spec.pooling]
     if engine == "sentence-transformers":
         made_of.append(engine)
+    elif role == "embedder":
+        made_of.append(STATES)
     key = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:12]
     slug = files.spec.slug if files.spec.path is None else f"path-{files.spec.path.name}"
     return models_dir / "prepared" / f"{slug}-{key}"

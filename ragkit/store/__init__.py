@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     )
     from ragkit.store.writing import CorpusWriter, NewDocument, SeenFile, remove_corpus
 
-SCHEMA_VERSION = "0003"
+SCHEMA_VERSION = "0004"
 """The newest revision in ragkit/migrations/versions."""
 
 _HOMES = {

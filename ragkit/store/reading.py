@@ -23,6 +23,7 @@ from ragkit.domain import JSON, Chunk, Document, LedgerRow, LineMap, Passage
 from ragkit.errors import CorpusEmpty, CorpusNotFound, StoreError
 from ragkit.filters import Filter, matches, parse, require_known
 from ragkit.store import SCHEMA_VERSION
+from ragkit.store.packing import unpack
 from ragkit.store.records import (
     CorpusRecord,
     CorpusStatus,
@@ -36,7 +37,7 @@ from ragkit.store.records import (
 from ragkit.store.sqlite import SqliteFile
 
 if TYPE_CHECKING:
-    from ragkit.domain import ChunkIds
+    from ragkit.domain import ChunkIds, Vectors
     from ragkit.store.database import Database
 
 DATABASE_FILE = "ragkit.db"
@@ -247,6 +248,17 @@ class Store:
             found.update((row["id"], _indexed(row)) for row in rows)
         return found
 
+    def sentence_vectors(self, embedder: str, dimension: int, ids: Sequence[int]) -> dict[int, Vectors]:
+        """For each chunk its sentences' unit vectors, shape (sentences, dimension), as `units.contents` cuts them.
+
+        A chunk whose sentences were not embedded with it is left out.
+        """
+        found: dict[int, Vectors] = {}
+        for marks, values in _batched(ids):
+            rows = self._sql.rows(f"{_SENTENCES} WHERE chunks.id IN ({marks})", {**values, "embedder": embedder})
+            found.update((row["id"], unpack(row["vectors"], dimension)) for row in rows)
+        return found
+
     def symbol_names(self, ids: Sequence[int]) -> dict[int, str]:
         """The plain words of the symbol that a chunk of source code is about; other chunks are left out."""
         found: dict[int, str] = {}
@@ -372,6 +384,9 @@ _PASSAGES = """SELECT chunks.*, documents.path AS path, documents.title AS title
     FROM chunks JOIN documents ON documents.id = chunks.document_id"""
 _TEXTS = """SELECT chunks.id AS id, chunks.context AS context, chunks.prefix AS prefix, chunks.text AS text
     FROM chunks"""
+
+_SENTENCES = """SELECT chunks.id AS id, found.vectors AS vectors
+    FROM chunks JOIN sentence_vectors AS found ON found.text_hash = chunks.text_hash AND found.embedder = :embedder"""
 
 _CONTEXTS = """SELECT chunks.id AS id, chunks.context AS context
     FROM chunks JOIN documents ON documents.id = chunks.document_id

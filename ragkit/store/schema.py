@@ -126,6 +126,14 @@ vectors = Table(
     Column("vector", LargeBinary, nullable=False),  # float32, little-endian
 )
 
+sentence_vectors = Table(
+    "sentence_vectors",
+    metadata,
+    Column("embedder", String(200), primary_key=True),
+    Column("text_hash", String(64), primary_key=True),
+    Column("vectors", LargeBinary, nullable=False),  # int8, a row for each sentence, of whatever length
+)
+
 ingests = Table(
     "ingests",
     metadata,

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, delete, exists, func, insert, select, update
 from ragkit.domain import Chunk, Document, LedgerRow, text_hash
 from ragkit.errors import CorpusNotFound, UsageError
 from ragkit.store import schema as t
+from ragkit.store.packing import pack
 from ragkit.store.reading import BATCH, Store, document_record, now
 from ragkit.store.records import CorpusRecord, DocumentRecord, Root, SnapshotRecord, snapshot_name
 
@@ -199,14 +200,23 @@ class CorpusWriter:
         with self._database.reading() as connection:
             return [(row.text_hash, row.id) for row in connection.execute(query)]
 
-    def put_vectors(self, embedder: str, hashes: Sequence[str], vectors: Vectors) -> None:
-        """Keep one batch of vectors: what is committed here is never embedded again."""
+    def put_vectors(
+        self, embedder: str, hashes: Sequence[str], vectors: Vectors, sentences: Sequence[Vectors] = ()
+    ) -> None:
+        """Keep one batch of vectors, and those of the texts' sentences if there are any: what is committed here is
+        never embedded again."""
         packed = vectors.astype("<f4", copy=False)
         rows = [
             {"embedder": embedder, "text_hash": key, "vector": packed[at].tobytes()} for at, key in enumerate(hashes)
         ]
         with self._database.writing() as connection:
             connection.execute(self._database.insert_new(t.vectors), rows)
+            if sentences:
+                parts = [
+                    {"embedder": embedder, "text_hash": key, "vectors": pack(found)}
+                    for key, found in zip(hashes, sentences, strict=True)
+                ]
+                connection.execute(self._database.insert_new(t.sentence_vectors), parts)
 
     def dimension(self, embedder: str) -> int:
         """Length of the vectors of an embedder; 0 when there are none."""
@@ -283,10 +293,11 @@ class CorpusWriter:
                 connection.execute(
                     delete(table).where(table.c.corpus_id == self.corpus.id, table.c.retired <= oldest)
                 )
-            used = exists().where(t.chunks.c.text_hash == t.vectors.c.text_hash)
-            for start in range(0, len(hashes), BATCH):
-                part = hashes[start : start + BATCH]
-                connection.execute(delete(t.vectors).where(t.vectors.c.text_hash.in_(part), ~used))
+            for table in (t.vectors, t.sentence_vectors):
+                used = exists().where(t.chunks.c.text_hash == table.c.text_hash)
+                for start in range(0, len(hashes), BATCH):
+                    part = hashes[start : start + BATCH]
+                    connection.execute(delete(table).where(table.c.text_hash.in_(part), ~used))
 
     # ------------------------------------------------------------ inside
 
@@ -347,9 +358,8 @@ def remove_corpus(store: Store, name: str) -> None:
     mine = select(t.chunks.c.text_hash).where(t.chunks.c.corpus_id == record.id)
     others = select(t.chunks.c.text_hash).where(t.chunks.c.corpus_id != record.id)
     with store.database.writing() as connection:
-        connection.execute(
-            delete(t.vectors).where(t.vectors.c.text_hash.in_(mine), t.vectors.c.text_hash.not_in(others))
-        )
+        for table in (t.vectors, t.sentence_vectors):
+            connection.execute(delete(table).where(table.c.text_hash.in_(mine), table.c.text_hash.not_in(others)))
         for table in (t.chunks, t.documents, t.snapshots, t.ingests):
             connection.execute(delete(table).where(table.c.corpus_id == record.id))
         connection.execute(delete(t.corpora).where(t.corpora.c.id == record.id))

@@ -16,7 +16,7 @@ from itertools import pairwise
 
 from ragkit.domain import Context, Embedder, Quote, Source
 from ragkit.text import analyse, fold, rarity
-from ragkit.units import Unit, units
+from ragkit.units import Unit, contents
 
 WINDOW = 3
 """Neighbouring units that may bear out one claim together."""
@@ -197,7 +197,7 @@ class Evidence:
         return replace(m, support=min(support, CAP) if m.missing else support)
 
     def _cut(self, source: Source) -> Iterable[Window]:
-        parts = [unit for unit in units(source.text) if unit.kind != "fence"]
+        parts = contents(source.text)
         terms = [analyse(unit.text, self._language) for unit in parts]
         negative = [is_negative(unit.text) for unit in parts]
         for first in range(len(parts)):
@@ -212,6 +212,26 @@ class Evidence:
                     any(negative[first : last + 1]),
                     tuple((parts[at], frozenset(terms[at])) for at in range(first, last + 1)),
                 )
+
+
+def nearest(wanted: Mapping[str, float], held: Sequence[frozenset[str]], count: int) -> list[int]:
+    """Places of at most `count` units that together hold most of the wanted terms by weight, in the text's order.
+
+    Each next one is chosen for what those before it lack; one that adds nothing is not chosen.
+
+    >>> nearest({"a": 1.0, "b": 2.0}, [frozenset("a"), frozenset("b"), frozenset("ab"), frozenset()], 2)
+    [2]
+    """
+    chosen: list[int] = []
+    open_terms = dict(wanted)
+    while len(chosen) < count and open_terms:
+        gains = [math.fsum(weight for term, weight in open_terms.items() if term in one) for one in held]
+        best = max(range(len(held)), key=lambda at: (gains[at], -at), default=0)
+        if not gains or gains[best] <= 0:
+            break
+        chosen.append(best)
+        open_terms = {term: weight for term, weight in open_terms.items() if term not in held[best]}
+    return sorted(chosen)
 
 
 # Words that frame an answer and that a source need not have: "the steps are", "the main difference is".
