@@ -117,6 +117,9 @@ class RetrieveSettings:
         "once", "Of passages with nearly the same text, once returns the best one; all returns every one."
     )
     spelling: bool = setting(True, "Correct words that the corpus does not have to the one that is clearly meant.")
+    doc_versions: Literal["latest", "all"] = setting(
+        "latest", "Of several versions of one document, latest searches the latest, or those that the query names."
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -194,6 +194,7 @@ def _source(
         score=group.best.score,
         chunk_ids=tuple(hit.passage.id for hit in hits),
         prefix=chunks[0].prefix,
+        doc_version=next((hit.passage.doc_version for hit in group.hits if hit.passage.doc_version), ""),
         lines=() if all(line == (first + at, first + at) for at, line in enumerate(lines)) else lines,
     )
 

@@ -194,6 +194,8 @@ class Passage:
     title: str
     chunk: Chunk
     metadata: Mapping[str, JSON] = field(default_factory=dict)
+    doc_version: str = ""
+    """The version that its document is about, where that is known."""
 
     @property
     def location(self) -> str:
@@ -283,6 +285,17 @@ class Explanation:
 
 
 @dataclass(frozen=True, slots=True)
+class OtherVersion:
+    """What another version of a document has in the place of a passage, or of quotes from it."""
+
+    doc_version: str
+    passage: Passage | None
+    """The passage that stands there; None when it has nothing like it."""
+    same: bool
+    """Whether it has the same text, blanks and case aside."""
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """A passage that answers a query, with its final score in [0, 1] and every stage's opinion."""
 
@@ -297,6 +310,8 @@ class Hit:
     """Why it matched, where that was asked for."""
     copies: tuple[Passage, ...] = ()
     """Passages with nearly the same text, which it stands for."""
+    other_versions: tuple[OtherVersion, ...] = ()
+    """What other versions of the document say there, the latest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,6 +371,9 @@ class Source:
     tokens: int = 0
     prefix: str = ""
     lines: tuple[tuple[int, int], ...] = ()
+    doc_version: str = ""
+    other_versions: tuple[OtherVersion, ...] = ()
+    """What other versions of the document have in place of its quotes, the latest first."""
 
     @property
     def location(self) -> str:

@@ -195,13 +195,15 @@ class Engine:
         mode: Mode | None = None,
         rerank: bool | None = None,
         filters: Sequence[str] = (),
+        doc_version: str = "",
         expand: Expand = "none",
         explain: bool = False,
     ) -> SearchResult:
         """The passages that answer a query, best first.
 
         `limit` and `mode` default to the settings; `rerank=False` leaves the order to fusion. Filters are
-        `key=value` expressions, all of which must hold. A "quoted phrase" in the query must be held by every hit.
+        `key=value` expressions, all of which must hold. `doc_version` is a version or a range (">=1.28, <1.30") that
+        documents must be of, or latest or all. A "quoted phrase" in the query must be held by every hit.
         With `expand`, each hit comes with its neighbours or its section; with `explain`, with the sentence that
         carries it, and the passages that nearly made it are named.
         """
@@ -216,6 +218,7 @@ class Engine:
             mode=mode,
             rerank=rerank,
             filters=filters,
+            doc_version=doc_version,
             expand=expand,
             explain=explain,
         )
@@ -228,6 +231,7 @@ class Engine:
         *,
         corpus: str = "",
         filters: Sequence[str] = (),
+        doc_version: str = "",
         history: Sequence[Message] = (),
         on_text: Callable[[str], None] | None = None,
     ) -> Answer:
@@ -249,9 +253,11 @@ class Engine:
             notices = (f"understood as: {asked}",) if asked != question else ()
         budget = self._budget(asked, generator)
         with clock("retrieve"):
-            found = self.search(asked, corpus=corpus, filters=filters, limit=self.settings.context.candidates)
+            limit = self.settings.context.candidates
+            found = self.search(asked, corpus=corpus, filters=filters, doc_version=doc_version, limit=limit)
         asked = found.understood.text if found.understood else asked
         answer = self._answer(asked, found, generator, budget, clock, on_text)
+        answer = self._with_versions(answer, found, corpus)
         answer = dataclasses.replace(
             answer,
             question=question,
@@ -306,6 +312,16 @@ class Engine:
             return dataclasses.replace(answer, notices=(notice, *answer.notices))
         return answer
 
+    def _with_versions(self, answer: Answer, found: SearchResult, corpus: str) -> Answer:
+        """The answer with what other versions of its sources say."""
+        from ragkit.disagree import others, with_versions
+
+        versions = self._opened.snapshot(corpus).versions
+        if not versions.found.families:
+            return answer
+        of = others(versions.family_of, versions.found.versions)
+        return with_versions(answer, found.hits, of, self.store.document_passages, self.store.document_text)
+
     def _extracted(self, question: str, context: Context, clock: Stopwatch) -> Answer:
         """The best sentences of the sources as the answer, checked like any other."""
         from ragkit import generate
@@ -350,6 +366,13 @@ class Engine:
             language=self.settings.lexical.language,
         )
 
+    def supports(self, claims: Sequence[str], sources: Sequence[Source], *, question: str = "") -> list[list[float]]:
+        """How well each source by itself bears out each claim, in [0, 1]: one row a claim, one value a source."""
+        from ragkit.verify import supports
+
+        language = self.settings.lexical.language
+        return supports(claims, sources, question=question, embedder=self.embedder, language=language)
+
     def _judge(self) -> Judge:
         """The generator, if it can be asked for odds."""
         generator = self.generator
@@ -366,13 +389,6 @@ class Engine:
         if generator is None:
             return wanted
         from ragkit.prompting import overhead
-    def supports(self, claims: Sequence[str], sources: Sequence[Source], *, question: str = "") -> list[list[float]]:
-        """How well each source by itself bears out each claim, in [0, 1]: one row a claim, one value a source."""
-        from ragkit.verify import supports
-
-        language = self.settings.lexical.language
-        return supports(claims, sources, question=question, embedder=self.embedder, language=language)
-
 
         sources = self.settings.context.max_sources
         fixed = overhead(self.prompts, question, generator.count, sources) + self.settings.generate.max_tokens

@@ -9,6 +9,7 @@ Pure. Knows expressions and plain values; knows nothing of the store, chunks or 
     date=2024-03          a month or a year holds its days
     author.name=Ada       a key inside a mapping; a list matches when one of its values does
     tags!=draft           holds, too, where the key is missing
+    doc_version>=1.29     the version that the document was found to be about; 1.29 holds 1.29.3
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Any
 
 from ragkit.domain import JSON
 from ragkit.errors import FilterError
+from ragkit.versions import meets, order
 
 _EXPRESSION = re.compile(r"\s*([\w][\w.\-]*)\s*(!=|>=|<=|=|<|>)\s*(.*?)\s*", re.DOTALL)
 _DATE = re.compile(r"\d{4}-\d{2}(-\d{2})?([T ].*)?")
@@ -30,7 +32,7 @@ _YEAR = re.compile(r"\d{4}")
 _VERSION = re.compile(r"[vV]?(\d+(?:\.\d+)+)")
 _HINT = "write key=value, path=GLOB, format=NAME or date>=2024-01-01"
 OWN_KEYS = ("path", "title", "format", "type")
-"""Keys that every document has; the others are those of its front matter."""
+"""Keys that every document has; the others are those of its front matter, and `doc_version`."""
 SHOWN_KEYS = 20
 """Keys that an error names, the commonest first."""
 
@@ -71,13 +73,21 @@ def parse(expressions: Iterable[str]) -> tuple[Filter, ...]:
     return tuple(found)
 
 
-def require_known(filters: Iterable[Filter], documents: Sequence[Mapping[str, JSON]]) -> None:
+def require_known(
+    filters: Iterable[Filter], documents: Sequence[Mapping[str, JSON]], versions: Iterable[str] = ()
+) -> None:
     """Raise FilterError for a key that none of these documents' front matter has, or an order that it cannot have.
 
-    Such a filter could only be a slip: it holds for no document, or for all of them.
+    Such a filter could only be a slip: it holds for no document, or for all of them. Nor is there a document of a
+    version that is not among `versions`.
     """
+    known = set(versions)
     for one in filters:
-        if one.key in OWN_KEYS:
+        if one.key == "doc_version" and not any(meets(version, one.operator, one.value) for version in known):
+            names = sorted(known, key=order, reverse=True)
+            shown = ", ".join(names[:SHOWN_KEYS]) or "none was found in paths, front matter or change logs"
+            raise FilterError(f"no document is of version {_range(one)}", f"versions of this corpus: {shown}")
+        if one.key in (*OWN_KEYS, "doc_version"):
             continue
         values = [value for metadata in documents for value in _values(metadata, one.key)]
         if not values:
@@ -92,6 +102,10 @@ def require_known(filters: Iterable[Filter], documents: Sequence[Mapping[str, JS
                 f"filter {str(one)!r}: {one.key} holds dates, and {one.value} is none",
                 f"write {one.key}{one.operator}YYYY-MM-DD",
             )
+
+
+def _range(one: Filter) -> str:
+    return one.value if one.operator == "=" else f"{one.operator}{one.value}"
 
 
 def _known(key: str, documents: Iterable[Mapping[str, JSON]]) -> str:
@@ -112,13 +126,24 @@ def _keys(metadata: Mapping[str, JSON], prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{key}"
 
 
-def matches(filters: Iterable[Filter], *, path: str, title: str, format: str, metadata: Mapping[str, JSON]) -> bool:
+def matches(
+    filters: Iterable[Filter],
+    *,
+    path: str,
+    title: str,
+    format: str,
+    metadata: Mapping[str, JSON],
+    doc_version: str = "",
+) -> bool:
     """Whether a document with these fields meets every filter.
 
     >>> matches(parse(["tags=api"]), path="a.md", title="A", format="markdown", metadata={"tags": ["api", "v2"]})
     True
     """
-    return all(_holds(one, path, title, format, metadata) for one in filters)
+    versioned = [one for one in filters if one.key == "doc_version"]
+    if not all(meets(doc_version, one.operator, one.value) for one in versioned):
+        return False
+    return all(_holds(one, path, title, format, metadata) for one in filters if one not in versioned)
 
 
 def _holds(one: Filter, path: str, title: str, format: str, metadata: Mapping[str, JSON]) -> bool:

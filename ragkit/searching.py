@@ -6,18 +6,22 @@ Knows which stage follows which and which settings each one gets; knows nothing 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
 from ragkit.domain import Expand, Hit, Mode, Query, SearchResult
 from ragkit.resources import Resources, opening
 from ragkit.stopwatch import Stopwatch
+from ragkit.versions import conditions, is_named, superseded
 
 if TYPE_CHECKING:
     from ragkit.config import RetrieveSettings
-    from ragkit.domain import ChunkIds, Embedder, Reranker
+    from ragkit.domain import ChunkIds, Embedder, Passage, Reranker
     from ragkit.index.snapshot import Snapshot
     from ragkit.retrieve import Retrieved
+
+DocVersionChoice: TypeAlias = Literal["latest", "all"]
 
 
 def search(
@@ -29,6 +33,7 @@ def search(
     mode: Mode | None = None,
     rerank: bool | None = None,
     filters: Sequence[str] = (),
+    doc_version: str = "",
     expand: Expand = "none",
     explain: bool = False,
 ) -> SearchResult:
@@ -36,7 +41,19 @@ def search(
     settings = opened.settings.retrieve
     if mode is not None:
         settings = dataclasses.replace(settings, mode=mode)
+    if doc_version in ("latest", "all"):
+        settings = dataclasses.replace(settings, doc_versions=cast(DocVersionChoice, doc_version))
+    else:
+        filters = (*filters, *(f"doc_version{operator}{wanted}" for operator, wanted in conditions(doc_version)))
     return _Search(opened, settings, corpus).run(query, limit or settings.limit, rerank, filters, expand, explain)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """The chunks that may be found, or None for all, and what there is to say about the choice."""
+
+    chunks: ChunkIds | None
+    notices: tuple[str, ...] = ()
 
 
 class _Search:
@@ -76,7 +93,8 @@ class _Search:
             reranker = self._reranker() if rerank is not False else None
         with clock("understand"):
             asked = self._understood(query)
-            allowed = self._allowed(filters, asked)
+            scope = self._scope(filters, asked)
+            allowed = self._holding(asked, scope.chunks)
         depth = max(limit, opened.settings.rerank.depth) if reranker else limit
         found = self._retrieved(asked, max(depth, limit + NEAR_MISSES) if explain else depth, allowed)
         clock.seconds.update(found.timings)
@@ -89,6 +107,7 @@ class _Search:
         with clock("expand"):
             hits = self._with_copies(hits, allowed)
             hits = widen(hits, expand, self._store.neighbours, self._store.document_text)
+            hits = self._compared(hits)
         if explain:
             with clock("explain"):
                 hits = self._explained(asked, hits, found.terms)
@@ -98,7 +117,7 @@ class _Search:
             hits=hits,
             snapshot=self._snapshot.name,
             timings=clock.seconds,
-            notices=(*notices(asked, held=bool(hits)), *self._notices(asked.text)),
+            notices=(*notices(asked, held=bool(hits)), *scope.notices, *self._notices(asked.text)),
             reranker=reranker.name if reranker else "",
             understood=asked,
             near_misses=near_misses(behind, hits[-1]) if explain and hits else (),
@@ -121,11 +140,26 @@ class _Search:
 
         return correct(asked, snapshot.lexical.holders, snapshot.vocabulary.near, self._language, familiar)
 
-    def _allowed(self, filters: Sequence[str], asked: Query) -> ChunkIds | None:
-        """The chunks that meet the filters and hold the quoted phrases; None when there are neither."""
+    def _scope(self, filters: Sequence[str], asked: Query) -> _Scope:
+        """The chunks that meet the filters, of the versions that are wanted."""
+        store, record, versions = self._store, self._snapshot.record, self._snapshot.versions
+        known = versions.found
+        among = store.matching(record, filters, known.versions) if filters else None
+        if self._settings.doc_versions == "all" or not known.families:
+            return _Scope(None if among is None else store.chunks_of(record, among))
+        named = [one for one in asked.versions if any(is_named(other, one) for other in set(known.versions.values()))]
+        if among is None and not named:
+            return _Scope(versions.latest())
+        behind = superseded(known, among, named)
+        if among is None:
+            among = frozenset(store.owners(record)[1].tolist())
+        told = f"searched version {' and '.join(named)}, which the query names" if named else ""
+        return _Scope(store.chunks_of(record, among - behind), (told,) if told else ())
+
+    def _holding(self, asked: Query, allowed: ChunkIds | None) -> ChunkIds | None:
+        """Of the chunks that are allowed those that hold the quoted phrases; None when all do."""
         from ragkit.index.phrases import holding
 
-        allowed = self._store.allowed(self._snapshot.record, filters)
         if not asked.phrases:
             return allowed
         return holding(asked.phrases, self._snapshot.lexical, self._store.indexed_texts, self._language, allowed)
@@ -152,12 +186,30 @@ class _Search:
     def _hits(self, found: Retrieved) -> tuple[Hit, ...]:
         from ragkit.text import analyse
 
-        passages = self._store.passages(entry.id for entry in found.ranked)
+        passages = self._passages(entry.id for entry in found.ranked)
         held = (set(analyse(passage.chunk.indexed, self._language)) for passage in passages)
         return tuple(
             Hit(passage, entry.score, found.stages[entry.id], tuple(term for term in found.terms if term in own))
             for entry, passage, own in zip(found.ranked, passages, held, strict=True)
         )
+
+    def _passages(self, ids: Iterable[int]) -> list[Passage]:
+        """Passages with the versions of their documents."""
+        versions = self._snapshot.versions.found.versions
+        return [
+            dataclasses.replace(one, doc_version=versions.get(one.document_id, ""))
+            for one in self._store.passages(ids)
+        ]
+
+    def _compared(self, hits: tuple[Hit, ...]) -> tuple[Hit, ...]:
+        """The hits, each with what other versions of its document say."""
+        from ragkit.disagree import compared, others
+
+        versions = self._snapshot.versions
+        if not versions.found.families:
+            return hits
+        of = others(versions.family_of, versions.found.versions)
+        return compared(hits, of, self._store.document_passages, self._store.document_text)
 
     def _with_copies(self, hits: tuple[Hit, ...], allowed: ChunkIds | None) -> tuple[Hit, ...]:
         """The hits, each naming the passages that it stands for."""
@@ -170,7 +222,7 @@ class _Search:
             number = duplicates.group_of.get(hit.passage.id)
             ids = duplicates.groups[number] if number is not None else ()
             others = [id for id in ids if id != hit.passage.id and (permitted is None or id in permitted)]
-            named.append(dataclasses.replace(hit, copies=tuple(self._store.passages(others))) if others else hit)
+            named.append(dataclasses.replace(hit, copies=tuple(self._passages(others))) if others else hit)
         return tuple(named)
 
     def _reranker(self) -> Reranker | None:

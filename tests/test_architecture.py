@@ -25,6 +25,7 @@ ROWS = [
         "rerank",
         "expand",
         "explain",
+        "disagree",
         "context",
         "generate",
         "verify",
@@ -36,7 +37,7 @@ ROWS = [
     {"index"},
     {"loaders", "chunking", "embed", "store", "models"},
     {"encoder", "sbert", "units", "prompting", "filters", "query", "scan"},
-    {"config", "files", "text", "stopwatch"},
+    {"config", "files", "text", "stopwatch", "versions"},
     {"domain"},
     {"errors"},
 ]

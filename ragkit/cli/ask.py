@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ragkit.cli.common import Command, State, color_wanted, emit, format_option, pass_state, terminal_width
+from ragkit.cli.common import (
+    Command,
+    State,
+    color_wanted,
+    doc_version_option,
+    emit,
+    format_option,
+    pass_state,
+    terminal_width,
+)
 from ragkit.errors import ABSTAINED, ANSWERED, UNSUPPORTED
 
 if TYPE_CHECKING:
@@ -23,6 +32,7 @@ def _generation_options(function: Any) -> Any:
             click.option("-m", "--model", metavar="MODEL", help="Generator: a catalogue name, hub:..., path:FILE."),
             click.option("--no-llm", is_flag=True, help="Answer with the best sentences; no language model."),
             click.option("--filter", "filters", multiple=True, metavar="KEY=VALUE", help="As for search."),
+            doc_version_option,
             click.option(
                 "--expand",
                 type=click.Choice(["none", "neighbours", "section"]),
@@ -56,7 +66,9 @@ def _apply(state: State, options: dict[str, Any]) -> None:
 @click.option("--show-context", is_flag=True, help="Also print, on stderr, the passages that the model was shown.")
 @format_option("jsonl", "md")
 @pass_state
-def ask(state: State, question: str, corpus: str, show_context: bool, format_: str, **options: Any) -> int:
+def ask(
+    state: State, question: str, corpus: str, doc_version: str, show_context: bool, format_: str, **options: Any
+) -> int:
     """Answer QUESTION from the documentation, each sentence with the lines that prove it.
 
     \b
@@ -65,7 +77,8 @@ def ask(state: State, question: str, corpus: str, show_context: bool, format_: s
     filters = options.pop("filters")
     _apply(state, options)
     with state.engine() as engine:
-        answer = engine.ask(question, corpus=corpus, filters=filters, on_text=(live := _Live(state)))
+        live = _Live(state)
+        answer = engine.ask(question, corpus=corpus, filters=filters, doc_version=doc_version, on_text=live)
         live.wipe()
     _print_answer(state, answer, format_, show_context)
     return exit_code(answer)
@@ -74,7 +87,7 @@ def ask(state: State, question: str, corpus: str, show_context: bool, format_: s
 @click.command(cls=Command, short_help="Ask one question after another.")
 @_generation_options
 @pass_state
-def chat(state: State, corpus: str, **options: Any) -> None:
+def chat(state: State, corpus: str, doc_version: str, **options: Any) -> None:
     """Ask one question after another; follow-ups are understood from the conversation.
 
     An empty line or Ctrl-D ends it. /new forgets the conversation.
@@ -91,7 +104,9 @@ def chat(state: State, corpus: str, **options: Any) -> None:
                 history.clear()
                 continue
             live = _Live(state)
-            answer = engine.ask(question, corpus=corpus, filters=filters, history=history, on_text=live)
+            answer = engine.ask(
+                question, corpus=corpus, filters=filters, doc_version=doc_version, history=history, on_text=live
+            )
             live.wipe()
             _print_answer(state, answer, "text", show_context=False)
             history += [Message("user", question), Message("assistant", answer.text)]

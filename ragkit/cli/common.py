@@ -163,6 +163,16 @@ def format_option(*choices: str) -> Callable[[F], F]:
     )
 
 
+def doc_version_option(function: F) -> F:
+    """`--doc-version`, which version of the documents."""
+    return click.option(
+        "--doc-version",
+        default="",
+        metavar="VERSION",
+        help='Only documents of this version: 1.29, ">=1.28, <1.30", latest, or all.',
+    )(function)
+
+
 def emit(data: Any) -> None:
     """One JSON document on stdout."""
     click.echo(json.dumps(data, ensure_ascii=False, indent=2))

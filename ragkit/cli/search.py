@@ -11,6 +11,7 @@ from ragkit.cli.common import (
     Command,
     State,
     color_wanted,
+    doc_version_option,
     emit,
     emit_lines,
     format_option,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 @click.option(
     "--filter", "filters", multiple=True, metavar="KEY=VALUE", help="Only documents that match; repeatable."
 )
+@doc_version_option
 @format_option("jsonl", "md")
 @pass_state
 def search(
@@ -55,6 +57,7 @@ def search(
     no_spelling: bool,
     explain: bool,
     filters: tuple[str, ...],
+    doc_version: str,
     format_: str,
 ) -> None:
     """Find the passages that answer QUERY. A "quoted phrase" must match.
@@ -73,6 +76,7 @@ def search(
             mode=mode,
             rerank=False if no_rerank else None,
             filters=filters,
+            doc_version=doc_version,
             expand=expand,
             explain=explain,
         )

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 Outcome: TypeAlias = Literal["passed", "lost", "off", "not reached"]
 
-STAGES = ("ingested", "cut", "dense", "lexical", "fused", "duplicate", "reranked", "candidate", "shown", "cited")
+STAGES = (
+    *("ingested", "cut", "dense", "lexical", "version", "fused", "duplicate"),
+    *("reranked", "candidate", "shown", "cited"),
+)
 """The way of a passage, in order; a stage that the settings leave out is `off`."""
 _EITHER = ("dense", "lexical")
 """One of these is enough: what one index lacks, the other may have."""
@@ -106,6 +109,7 @@ def examine(
 HINTS = {
     "ingested": "`ragkit corpus status` lists what the latest ingest left out, and why",
     "cut": "name lines that hold text; front matter and boilerplate are not indexed",
+    "version": "name the version in the question, or search it with --doc-version",
     "fused": "ask with the words of the passage, or raise retrieve.candidates",
     "duplicate": "the better passage says the same; --set retrieve.duplicates=all returns every one",
     "reranked": "compare with --set rerank.model=none",
@@ -247,6 +251,8 @@ class _Way:
             yield Step("duplicate", "lost", f"nearly the same text as {twin}, which ranks better and stands for it")
         elif found is None and fused.understood and fused.understood.phrases:
             yield Step("fused", "lost", f"it lacks the quoted phrase {fused.understood.phrases[0]!r}")
+        elif found is None and (preferred := self._preferred()):
+            yield Step("version", "lost", preferred)
         else:
             depth = self._settings.retrieve.candidates
             yield Step(
@@ -289,6 +295,19 @@ class _Way:
             if hit is not None or len(found.hits) < limit:
                 return hit
         return None
+
+    def _preferred(self) -> str:
+        """That another version of the document is searched, if the passage is found among all versions."""
+        for limit in DEEPER:
+            found = self._engine.search(
+                self._question, corpus=self._corpus, limit=limit, rerank=False, doc_version="all"
+            )
+            hit = self._best(found)[1]
+            if hit is not None:
+                return f"it is of version {hit.passage.doc_version}, and another version of its document is searched"
+            if len(found.hits) < limit:
+                break
+        return ""
 
     def _twin(self, fused: SearchResult) -> str:
         """The passage that came back in the place of one with nearly the same text."""

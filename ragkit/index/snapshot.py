@@ -23,10 +23,12 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from ragkit.errors import CorpusNotFound, RagkitError, SnapshotError
-from ragkit.index import dense, duplicates, lexical, vocabulary
+from ragkit.index import dense, duplicates, lexical, versions, vocabulary
 from ragkit.index.duplicates import Duplicates
 from ragkit.index.lock import writer_lock
+from ragkit.index.versions import DocVersions
 from ragkit.index.vocabulary import Vocabulary
+from ragkit.versions import About, find
 
 if TYPE_CHECKING:
     from ragkit.config import DenseSettings, LexicalSettings, Settings
@@ -37,6 +39,8 @@ FORMAT = 1
 """Version of the folder's layout."""
 MANIFEST, DENSE_FILE, LEXICAL_FOLDER = "manifest.json", "dense.faiss", "lexical"
 VOCABULARY_FILE, DUPLICATES_FOLDER = "vocabulary.tsv", "duplicates"
+VERSIONS_FOLDER = "versions"
+VERSIONS = f"{VERSIONS_FOLDER}/{versions.VERSIONS_FILE}"
 SIGNATURES = f"{DUPLICATES_FOLDER}/{duplicates.SIGNATURES_FILE}"
 BLOCK = 4096
 """Chunks whose texts are read at a time."""
@@ -85,6 +89,7 @@ class Snapshot:
         self._lexical: LexicalIndex | None = None
         self.vocabulary = Vocabulary(record.directory / VOCABULARY_FILE)
         self.duplicates = Duplicates(record.directory / DUPLICATES_FOLDER)
+        self.versions = DocVersions(record.directory / VERSIONS_FOLDER)
         self._lease = _lease(record.directory / MANIFEST)
         try:
             self.manifest = read_manifest(record.directory)
@@ -191,6 +196,7 @@ def build(
     engine = parts.write_lexical(aside / LEXICAL_FOLDER, lexical_settings)
     parts.write_vocabulary(aside / VOCABULARY_FILE)
     parts.write_duplicates(aside / DUPLICATES_FOLDER)
+    parts.write_versions(aside / VERSIONS_FOLDER)
     files = {
         path.relative_to(aside).as_posix(): {"size": path.stat().st_size, "sha256": _sha256(path)}
         for path in sorted(aside.rglob("*"))
@@ -307,6 +313,11 @@ class _Parts:
         blocks = (texts(new[start : start + BLOCK].tolist()) for start in range(0, len(new), BLOCK))
         fresh = (item for block in blocks for item in block.items())
         duplicates.write(folder, earlier, self._ids, fresh, texts)
+
+    def write_versions(self, folder: Path) -> None:
+        store = self._writer.store
+        documents = [About(one.id, one.path, one.title, one.metadata) for one in store.documents(self._record)]
+        versions.write(folder, find(documents, store.document_text), *store.owners(self._record))
 
     def _blocks(self, after: int = 0) -> Iterator[Any]:
         return self._writer.vectors(self._record.embedder, self._record.id, after)

@@ -5,7 +5,7 @@ Knows the domain and the names of the fields; knows nothing of terminals. Text s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ragkit.domain import (
@@ -17,6 +17,7 @@ from ragkit.domain import (
     DuplicateGroup,
     Hit,
     IngestReport,
+    OtherVersion,
     Passage,
     Query,
     Quote,
@@ -70,6 +71,8 @@ def hit_json(hit: Hit, *, explain: bool = False) -> dict[str, Any]:
         "score": round(hit.score, 4),
         "text": chunk.text,
         "copies": [_place(passage) for passage in hit.copies],
+        "doc_version": hit.passage.doc_version,
+        "other_versions": _other_versions(hit.other_versions),
     }
     if wide := hit.expanded:
         data["expanded"] = {"start_line": wide.start_line, "end_line": wide.end_line, "text": wide.text}
@@ -157,6 +160,14 @@ def duplicates_json(group: DuplicateGroup) -> dict[str, Any]:
     }
 
 
+def _other_versions(others: Sequence[OtherVersion]) -> list[dict[str, Any]]:
+    """What other versions of a document have in the place of a passage."""
+    return [
+        {"doc_version": one.doc_version, "same": one.same, "passage": _place(one.passage) if one.passage else None}
+        for one in others
+    ]
+
+
 def _place(passage: Passage) -> dict[str, Any]:
     return {
         "id": passage.id,
@@ -206,6 +217,8 @@ def _source(source: Source, answer: Answer) -> dict[str, Any]:
         "anchor": source.anchor,
         "score": round(source.score, 4),
         "passage": {"start_line": source.start_line, "end_line": source.end_line},
+        "doc_version": source.doc_version,
+        "other_versions": _other_versions(source.other_versions),
     }
 
 

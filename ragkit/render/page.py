@@ -16,6 +16,7 @@ from ragkit.domain import (
     Hit,
     IngestReport,
     NearMiss,
+    OtherVersion,
     Query,
     Quote,
     SearchResult,
@@ -57,7 +58,8 @@ def _hit(number: int, hit: Hit, digits: int, color: bool, explain: bool, width: 
     wide = hit.expanded
     where = location(wide.path, wide.start_line, wide.end_line, wide.unit) if wide else hit.passage.location
     place = style(one_line(where), "path", color)
-    lines = [f"{style(f'{number:>{digits}}', 'number', color)}  {place}  {style(f'{hit.score:.3f}', 'dim', color)}"]
+    score = f"{hit.score:.3f}{_version(hit.passage.doc_version)}"
+    lines = [f"{style(f'{number:>{digits}}', 'number', color)}  {place}  {style(score, 'dim', color)}"]
     if trail := _trail(hit.passage.title, chunk.heading):
         lines.append(indent + style(trail, "dim", color))
     if wide:
@@ -70,6 +72,7 @@ def _hit(number: int, hit: Hit, digits: int, color: bool, explain: bool, width: 
         also = [one_line(passage.location) for passage in hit.copies[:SHOWN_COPIES]]
         more = f" and {len(hit.copies) - SHOWN_COPIES} more" if len(hit.copies) > SHOWN_COPIES else ""
         lines.append(indent + style(f"also in {', '.join(also)}{more}", "dim", color))
+    lines += [indent + style(line, "dim", color) for line in _differences(hit.other_versions)]
     if explain:
         stages = (f"{s.stage} {_rank(s.rank)} {_score(s.score)}".rstrip() for s in hit.stages)
         lines.append(indent + style("  ".join(stages), "dim", color))
@@ -156,6 +159,7 @@ def _proof(source: Source, claims: Sequence[Claim], terms: Sequence[str], color:
     place = one_line(location(source.path, first, last, source.unit))
     trail = _trail(source.title, source.heading)
     head = f"{style(f'[{source.number}]', 'number', color)} {style(place, 'path', color)}"
+    trail += _version(source.doc_version)
     lines = [f"{head}  {style(trail, 'dim', color)}" if trail else head]
     for quote in quotes:
         for line in _quoted(quote):
@@ -276,6 +280,18 @@ def _trail(title: str, heading: Iterable[str]) -> str:
         if shown and shown not in steps[-1:]:
             steps.append(shown)
     return shorten(" > ".join(steps), 100)
+
+
+def _version(doc_version: str) -> str:
+    return f"  version {one_line(doc_version)}" if doc_version else ""
+
+
+def _differences(others: Iterable[OtherVersion]) -> Iterator[str]:
+    """The other versions of a document that do not say the same."""
+    for one in others:
+        if not one.same:
+            what = f"differs: {one.passage.location}" if one.passage else "has nothing like it"
+            yield one_line(f"version {one.doc_version} {what}")
 
 
 def _plain(text: str) -> str:

@@ -277,21 +277,42 @@ class Store:
 
         Raises FilterError for an expression that cannot be read, or whose key no document has.
         """
+        wanted = self.matching(snapshot, filters)
+        return None if wanted is None else self.chunks_of(snapshot, wanted)
+
+    def matching(
+        self, snapshot: SnapshotRecord, filters: Sequence[str | Filter], versions: Mapping[int, str] | None = None
+    ) -> frozenset[int] | None:
+        """Ids of the documents that meet every filter, given the versions of documents; None without filters.
+
+        Raises FilterError as `allowed` does.
+        """
         conditions = [one for one in filters if isinstance(one, Filter)]
         conditions += parse(one for one in filters if isinstance(one, str))
         if not conditions:
             return None
-        require_known(conditions, [metadata for *_, metadata in self._fields(snapshot)])
-        wanted = [
+        known = versions or {}
+        require_known(conditions, [metadata for *_, metadata in self._fields(snapshot)], known.values())
+        return frozenset(
             id
             for id, path, title, format, metadata in self._fields(snapshot)
-            if matches(conditions, path=path, title=title, format=format, metadata=metadata)
-        ]
+            if matches(
+                conditions, path=path, title=title, format=format, metadata=metadata, doc_version=known.get(id, "")
+            )
+        )
+
+    def chunks_of(self, snapshot: SnapshotRecord, documents: Iterable[int]) -> ChunkIds:
+        """Ascending ids of the chunks of some documents."""
         import numpy as np  # here, where there are filters: a lexical search need not wait for it
 
         ids, owners = self._chunk_documents(snapshot)
-        chosen: ChunkIds = ids[np.isin(owners, np.asarray(wanted, dtype=np.int64))]
+        chosen: ChunkIds = ids[np.isin(owners, np.asarray(list(documents), dtype=np.int64))]
         return chosen
+
+    def owners(self, snapshot: SnapshotRecord) -> tuple[ChunkIds, ChunkIds]:
+        """Ids of every chunk that a snapshot sees, ascending, and the document of each."""
+        pair: tuple[ChunkIds, ChunkIds] = self._chunk_documents(snapshot)
+        return pair
 
     # ------------------------------------------------------------ ingests and answers
 
