@@ -62,7 +62,7 @@ class IngestSettings:
 class ChunkSettings:
     """How documents are cut."""
 
-    strategy: Literal["markdown", "recursive", "fixed", "sentence"] = setting(
+    strategy: Literal["markdown", "recursive", "fixed", "sentence", "semantic"] = setting(
         "markdown", "markdown follows the document's structure, whatever its format; the others see only text."
     )
     size_tokens: int = setting(256, "Largest chunk, its heading path included, in tokens of the embedder.")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import os
 import random
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import pytest
@@ -10,11 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragkit.chunking import STRATEGIES, chunk
+from ragkit.chunking.semantic import LEAST_PRICE, cheapest
 from ragkit.config import ChunkSettings
 from ragkit.domain import Block, Chunk, Document, LineIndex, LineMap, Section, Span
-from ragkit.testing import WordTokenizer
+from ragkit.testing import HashEmbedder, WordTokenizer
 
 TOKENIZER = WordTokenizer()
+EMBED = HashEmbedder().embed
 
 
 class PieceTokenizer:
@@ -136,7 +138,7 @@ def documents(draw: st.DrawFn) -> Document:
 )
 @settings(max_examples=30, deadline=None)
 def test_offsets_are_exact_limits_are_kept_and_nothing_is_lost(strategy, document, size, overlap, tokenizer):
-    chunks = chunk(document, tokenizer, ChunkSettings(strategy, size, overlap), window=80)
+    chunks = chunk(document, tokenizer, ChunkSettings(strategy, size, overlap), window=80, embed=EMBED)
     limit = min(size, 80)
     lines = LineIndex(document)
     seen = bytearray(len(document.text))
@@ -159,11 +161,11 @@ def test_offsets_are_exact_limits_are_kept_and_nothing_is_lost(strategy, documen
     for before, after in pairwise(chunks):
         if after.start < before.end:
             assert len(tokenizer.spans(document.text[after.start : before.end])) <= overlap + 3
-    assert chunks == chunk(document, tokenizer, ChunkSettings(strategy, size, overlap), window=80)
+    assert chunks == chunk(document, tokenizer, ChunkSettings(strategy, size, overlap), window=80, embed=EMBED)
 
 
 def cut(document: Document, size: int = 60, overlap: int = 0, strategy: str = "markdown") -> list[Chunk]:
-    return chunk(document, TOKENIZER, ChunkSettings(strategy, size, overlap), window=256)  # type: ignore[arg-type]
+    return chunk(document, TOKENIZER, ChunkSettings(strategy, size, overlap), window=256, embed=EMBED)  # type: ignore[arg-type]
 
 
 def words(count: int, word: str = "word") -> str:
@@ -433,3 +435,41 @@ def test_words_of_a_section_stand_for_title_and_heading_in_the_context(strategy)
     (made,) = cut(document, 40, strategy=strategy)
     assert made.indexed == "shop > box > add item\nreturn 1;"
     assert made.heading == ("Box.addItem",)
+
+
+# ---------------------------------------------------------------- meaning
+
+
+def test_semantic_cuts_fall_where_the_topic_changes_not_where_a_chunk_is_full():
+    cats = " ".join(f"The cat sleeps on the warm sofa {word}." for word in ("today", "again", "too", "still"))
+    banks = " ".join(f"A bank lends money at high interest {word}." for word in ("now", "daily", "here", "always"))
+    text = f"{cats} {banks}"
+    chunks = cut(Document("d.txt", text, "text"), 50, 0, "semantic")
+    assert [chunk.text for chunk in chunks] == [cats, banks]
+
+
+@given(
+    rows=st.lists(st.tuples(st.integers(1, 9), st.floats(0, 1)), min_size=1, max_size=9),
+    limit=st.integers(1, 25),
+)
+def test_the_cheapest_cuts_are_those_of_trying_them_all(rows, limit):
+    tokens, prices = [row[0] for row in rows], [row[1] for row in rows]
+
+    def price(edges: tuple[int, ...]) -> float:
+        return sum(max(LEAST_PRICE, prices[edge]) for edge in edges)
+
+    def fits(edges: tuple[int, ...]) -> bool:
+        parts = pairwise((0, *edges, len(tokens)))
+        return all(stop - start == 1 or sum(tokens[start:stop]) <= limit for start, stop in parts)
+
+    ways = [
+        edges for count in range(len(tokens)) for edges in combinations(range(1, len(tokens)), count) if fits(edges)
+    ]
+    found = tuple(cheapest(tokens, prices, limit))
+    assert found in ways
+    assert price(found) == pytest.approx(min(map(price, ways)))
+
+
+def test_semantic_without_an_embedder_says_what_it_needs():
+    with pytest.raises(ValueError, match="pass embed"):
+        chunk(Document("d.txt", "Some text.", "text"), TOKENIZER, ChunkSettings("semantic"), window=256)

@@ -10,8 +10,15 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING, TypeAlias
 
 from ragkit.domain import Block, Chunk, Document, LineIndex, Span, Tokenizer
+
+if TYPE_CHECKING:
+    from ragkit.domain import Vectors
+
+Embed: TypeAlias = Callable[[Sequence[str]], "Vectors"]
+"""Texts to unit vectors, one row each."""
 
 CONTEXT_SHARE = 4
 """At most one part in this many of a chunk is its heading path."""
@@ -52,8 +59,11 @@ class Piece:
 class Cutter:
     """A document, tokenised once, and what the strategies need to know of it."""
 
-    def __init__(self, document: Document, tokenizer: Tokenizer, limit: int, overlap: int) -> None:
+    def __init__(
+        self, document: Document, tokenizer: Tokenizer, limit: int, overlap: int, embed: Embed | None = None
+    ) -> None:
         self.document = document
+        self.embed = embed
         self.text = document.text
         self.tokenizer = tokenizer
         self.limit = limit

@@ -18,9 +18,9 @@ from ragkit.text import sentences
 
 def by_sentence(cutter: Cutter) -> list[Chunk]:
     """Pack sentences, whatever the structure."""
-    start, end = _body(cutter)
-    budget = _blind_budget(cutter)
-    return _located(cutter, cutter.pack(list(sentence_atoms(cutter, start, end, budget, SENTENCE)), budget))
+    start, end = body(cutter)
+    budget = blind_budget(cutter)
+    return located(cutter, cutter.pack(list(sentence_atoms(cutter, start, end, budget, SENTENCE)), budget))
 
 
 def recursive(cutter: Cutter) -> list[Chunk]:
@@ -32,8 +32,8 @@ def recursive(cutter: Cutter) -> list[Chunk]:
     """
     from langchain_text_splitters import RecursiveCharacterTextSplitter
 
-    start, end = _body(cutter)
-    budget = _blind_budget(cutter)
+    start, end = body(cutter)
+    budget = blind_budget(cutter)
     size = max(1, budget - cutter.overlap)
     splitter = RecursiveCharacterTextSplitter(
         chunk_size=size,
@@ -49,7 +49,7 @@ def recursive(cutter: Cutter) -> list[Chunk]:
         begin = _overlap_of_words(cutter, pieces[-1].fresh, at) if pieces else at
         pieces.append(Piece(begin, at, at + len(part)))
         at += len(part)
-    return _located(cutter, pieces)
+    return located(cutter, pieces)
 
 
 def fixed(cutter: Cutter) -> list[Chunk]:
@@ -60,9 +60,9 @@ def fixed(cutter: Cutter) -> list[Chunk]:
     from langchain_text_splitters.base import Tokenizer as Windows
     from langchain_text_splitters.base import split_text_on_tokens
 
-    start, end = _body(cutter)
+    start, end = body(cutter)
     first, last = bisect_left(cutter.starts, start), bisect_left(cutter.starts, end)
-    budget = _blind_budget(cutter)
+    budget = blind_budget(cutter)
     windows: list[Span] = []
 
     def decode(numbers: list[int]) -> str:
@@ -83,21 +83,21 @@ def fixed(cutter: Cutter) -> list[Chunk]:
         begin = cutter.starts[low] if number else start
         finish = cutter.starts[high] if high < last else end
         pieces.append(Piece(begin, max(begin, pieces[-1].end) if pieces else begin, finish))
-    return _located(cutter, pieces or [Piece(start, start, end)])
+    return located(cutter, pieces or [Piece(start, start, end)])
 
 
-def _blind_budget(cutter: Cutter) -> int:
+def blind_budget(cutter: Cutter) -> int:
     """What the longest context of the document leaves: these strategies learn where a chunk stands afterwards."""
     paths = {(section.heading, section.words) for section in cutter.document.sections} | {((), ())}
     return cutter.limit - max(cutter.context(*path)[1] for path in paths)
 
 
-def _body(cutter: Cutter) -> Span:
+def body(cutter: Cutter) -> Span:
     """From the first block to the last: without front matter."""
     return cutter.blocks[0].start, cutter.blocks[-1].end
 
 
-def _located(cutter: Cutter, pieces: Iterable[Piece]) -> list[Chunk]:
+def located(cutter: Cutter, pieces: Iterable[Piece]) -> list[Chunk]:
     """Chunks under the heading that stands above their new text."""
     chunks: list[Chunk] = []
     for piece in pieces:

@@ -233,7 +233,13 @@ class _Run:
     def _add(self, document: Document, job: Job, result: Read, gone: dict[str, DocumentRecord]) -> None:
         """Cut a document that was read, and put it into the batch in hand."""
         try:
-            chunks = chunk(document, self._embedder, self._settings.chunk, self._embedder.max_tokens)
+            chunks = chunk(
+                document,
+                self._embedder,
+                self._settings.chunk,
+                self._embedder.max_tokens,
+                embed=self._embedder.embed,
+            )
         except Exception as error:  # what a tokenizer makes of one strange text must not end the ingest
             reason = f"cannot be chunked: {type(error).__name__}: {error}"
             self._note(job.path, "failed", f"{reason}; {KEPT}" if job.path in self._known else reason, result)
