@@ -40,15 +40,17 @@ INTERRUPTED = 130
 class RagkitError(Exception):
     """Base of all deliberate errors.
 
-    `message` says the thing and the reason in one line; `hint` is the next command or step, if any.
+    `message` says the thing and the reason in one line; `hint` is the next command or step: the class's own where
+    the error that is raised has no better one.
     """
 
     exit_code: ClassVar[int] = 1
+    next_step: ClassVar[str] = ""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.message = message
-        self.hint = hint
+        self.hint = hint or self.next_step
 
     @property
     def name(self) -> str:
@@ -67,6 +69,8 @@ class UsageError(RagkitError):
 
 class SettingsError(UsageError):
     """A settings file, variable or flag has an unknown key or a value of the wrong type."""
+
+    next_step = "`ragkit config show` lists every key with its value"
 
 
 class FilterError(UsageError):
@@ -120,6 +124,8 @@ class ModelCorrupt(ModelError):
 class ModelUnsuitable(ModelError):
     """The model cannot do what is asked: wrong role, failed parity, window too small."""
 
+    next_step = "`ragkit models list` shows what each model is for"
+
 
 class MissingExtra(RagkitError):
     """An optional part is not installed."""
@@ -132,13 +138,19 @@ class OfflineError(RagkitError):
 class GenerationError(RagkitError):
     """The generator, or the server behind it, failed."""
 
+    next_step = "`ragkit doctor` checks the models; --no-llm answers without one"
+
 
 class EvaluationError(RagkitError):
     """An evaluation could not be carried out."""
 
+    next_step = "`ragkit eval runs` lists the runs that are kept"
+
 
 class DatasetError(EvaluationError):
     """A dataset is unreadable or inconsistent."""
+
+    next_step = "`ragkit eval import --help` names the layouts that are read"
 
 
 class GateFailed(EvaluationError):

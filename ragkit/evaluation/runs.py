@@ -181,6 +181,8 @@ def read(file: Path) -> Run:
     """A run from its JSON file; its number is forgotten, for it means nothing in another store."""
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise EvaluationError(f"there is no run file {file}") from error
     except OSError as error:
         raise EvaluationError(f"run {file} cannot be read: {error.strerror or error}") from error
     except ValueError as error:
