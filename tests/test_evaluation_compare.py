@@ -13,6 +13,7 @@ import pytest
 from ragkit.errors import EvaluationError
 from ragkit.evaluation import compare_text, datasets, experiments, runs
 from ragkit.evaluation.compare import GATE_ALPHA, compare, gated
+from ragkit.evaluation.names import ANSWERS, CORE, COSTS
 from ragkit.evaluation.report import Report, Scored
 from ragkit.evaluation.runs import Run
 
@@ -45,7 +46,8 @@ def noisy(seed: int, shift: float = 0.0, n: int = 100, spread: float = 0.3) -> R
 def test_the_same_settings_with_other_seeds_pass_twenty_times_of_twenty() -> None:
     baseline = noisy(0)
     verdicts = [
-        compare(baseline, noisy(seed), gated(baseline), alpha=GATE_ALPHA).metrics[0].verdict for seed in range(1, 21)
+        compare(baseline, noisy(seed), gated(baseline, baseline), alpha=GATE_ALPHA).metrics[0].verdict
+        for seed in range(1, 21)
     ]
     assert "worse" not in verdicts
 
@@ -142,10 +144,32 @@ def test_runs_without_anything_in_common_are_refused(old, new, names, said: str)
         compare(made(old), made(new), names)
 
 
-def test_a_gate_looks_at_one_metric_of_a_ranking_and_at_all_of_an_answer() -> None:
+def test_a_gate_looks_at_one_metric_of_a_ranking_and_at_all_chosen_ones_of_an_answer() -> None:
     run = noisy(0)
-    assert gated(run) == ("nDCG@10",)
-    assert gated(replace(run, report=replace(run.report, task="answers"))) == NAMES
+    assert gated(run, run) == ("nDCG@10",)
+    answers = replace(run, report=replace(run.report, task="answers"))
+    assert gated(answers, answers) == NAMES
+
+
+def test_of_all_metrics_of_answers_a_gate_takes_those_that_see_another_fault_and_that_both_runs_have() -> None:
+    new = replace(noisy(0), report=replace(noisy(0).report, task="answers", names=ANSWERS))
+    earlier = replace(new, report=replace(new.report, names=("Faithfulness", "TokenF1", "CitationPrecision")))
+    assert gated(new, earlier) == ("Faithfulness", "CitationPrecision")
+    assert gated(new, new) == CORE
+    assert not COSTS & set(CORE)
+
+
+def test_costs_are_compared_where_they_are_named_by_a_share_of_the_old_mean() -> None:
+    def tokens(factor: float) -> Run:
+        scored = tuple(
+            Scored(f"q{at}", "q", {"Faithfulness": 1.0, "PromptTokens": factor * (800 + at % 7)}) for at in range(60)
+        )
+        return Run("r", Report("answers", "set", "f", ("Faithfulness", "PromptTokens"), scored))
+
+    assert [one.metric for one in compare(tokens(1), tokens(2)).metrics] == ["Faithfulness"]
+    more = compare(tokens(1), tokens(1.5), ["PromptTokens"]).metrics[0]
+    assert (more.verdict, more.detectable < 0.05 * more.old) == ("worse", True)
+    assert compare(tokens(1), tokens(1), ["PromptTokens"]).metrics[0].verdict == "too small to tell"
 
 
 def test_every_form_shows_the_same_comparison() -> None:

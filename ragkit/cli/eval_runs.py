@@ -196,7 +196,8 @@ def gate(
     """Exit with 5 when RUN is really worse than the baseline, with 0 when the difference is noise.
 
     RUN is a JSON file, a number or a name in the store, or an experiment's TOML file, which is carried out now. Of
-    retrieval the first metric decides, of answers all of them, with Holm's correction; --metric chooses others.
+    retrieval the first metric decides, of answers those that each see another fault (docs/experiments.md names
+    them), with Holm's correction; --metric chooses others.
     """
     from ragkit.errors import GateFailed
     from ragkit.evaluation import compare as comparing
@@ -206,7 +207,7 @@ def gate(
         old = _run(baseline, engine)
         stored = _run(run, engine) if run and not run.endswith(".toml") else None
     new = stored or _now(state, run, dataset, corpus, old)
-    found = comparing.compare(old, new, metrics or comparing.gated(new), alpha=alpha, drop=drop)
+    found = comparing.compare(old, new, metrics or comparing.gated(new, old), alpha=alpha, drop=drop)
     _show_comparison(found, format_, examples)
     if found.dropped:
         falls = ", ".join(f"{one.metric} from {one.old:.3f} to {one.new:.3f}" for one in found.dropped)

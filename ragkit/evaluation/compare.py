@@ -14,8 +14,9 @@ from ragkit.domain import JSON
 from ragkit.errors import EvaluationError
 from ragkit.evaluation import measures, significance
 from ragkit.evaluation.measures import Interval
+from ragkit.evaluation.names import ANSWERS, CORE, COSTS, current, lower_is_better
 from ragkit.evaluation.report import Scored
-from ragkit.evaluation.runs import Run, lower_is_better
+from ragkit.evaluation.runs import Run
 
 Verdict: TypeAlias = Literal["better", "worse", "no difference", "too small to tell"]
 
@@ -93,25 +94,32 @@ class Comparison:
         return tuple(one for one in self.metrics if one.verdict == "too small to tell")
 
 
-def gated(run: Run) -> tuple[str, ...]:
+def gated(new: Run, old: Run) -> tuple[str, ...]:
     """The metrics that a gate looks at unless it is told.
 
-    Of retrieval the first alone: the others measure the same ranking. Of answers all, for each of them sees
-    another fault.
+    Of retrieval the first alone: the others measure the same ranking. Of answers those of `names.CORE`, each of which
+    sees another fault, that both runs have; where the new run's metrics were chosen, all that were.
     """
-    return run.report.names if run.report.task == "answers" else run.report.names[:1]
+    names = new.report.names
+    if new.report.task != "answers":
+        return names[:1]
+    whole = set(ANSWERS) <= set(names)
+    both = tuple(name for name in names if name in old.report.names and name not in COSTS)
+    return tuple(name for name in both if name in CORE) if whole else both
 
 
 def compare(old: Run, new: Run, names: Sequence[str] = (), *, alpha: float = ALPHA, drop: float = DROP) -> Comparison:
     """Test each metric that both runs have (or those named) over the questions that both scored.
 
-    Raises EvaluationError when the runs have no question or no metric in common.
+    Tokens and seconds are tested where they are named; `drop` is then a share of the old mean. Raises EvaluationError
+    when the runs have no question or no metric in common.
     """
     shared, notices = _shared(old, new)
     both = [name for name in new.report.names if name in old.report.names]
-    if missing := [name for name in names if name not in both]:
+    wanted = [current(name) for name in names]
+    if missing := [name for name in wanted if name not in both]:
         raise EvaluationError(f"metric {missing[0]} is not in both runs", f"both have {', '.join(both) or 'none'}")
-    chosen = list(names) or both
+    chosen = wanted or [name for name in both if name not in COSTS] or both
     if not chosen or not shared:
         what = "metric" if not chosen else "question"
         raise EvaluationError(f"runs {old.name} and {new.name} have no {what} in common", "compare runs of one set")
@@ -173,10 +181,12 @@ def _compared(
 ) -> Compared:
     values = list(gains.values())
     interval = measures.bootstrap(values, samples=SAMPLES)
-    reach = significance.detectable(values, alpha=alpha)
     olds = [old.scores[metric] for old, _ in shared if old.id in gains]
     news = [new.scores[metric] for _, new in shared if new.id in gains]
     mean = math.fsum(values) / max(1, len(values))
+    unit = math.fsum(olds) / max(1, len(olds)) if metric in COSTS else 1.0
+    relative = [value / (unit or 1.0) for value in values]
+    reach = significance.detectable(relative, alpha=alpha)
     verdict: Verdict = "no difference"
     if adjusted < alpha:
         verdict = "worse" if (mean < 0) != lower_is_better(metric) else "better"
@@ -189,8 +199,8 @@ def _compared(
         interval,
         p,
         adjusted,
-        reach,
-        significance.questions_needed(values, drop, alpha=alpha),
+        reach * unit,
+        significance.questions_needed(relative, drop, alpha=alpha),
         verdict,
     )
 

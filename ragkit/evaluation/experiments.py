@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeAlias
 from ragkit import config
 from ragkit.domain import JSON
 from ragkit.errors import SettingsError
+from ragkit.verify import ENGINES
 
 Task: TypeAlias = Literal["retrieval", "answers"]
 
@@ -26,6 +27,7 @@ _KEYS: Mapping[str, type] = {
     "documents": list,
     "task": str,
     "metrics": list,
+    "faithfulness_engine": str,
     "level": str,
     "limit": int,
 }
@@ -47,6 +49,8 @@ class Experiment:
     documents: tuple[Path, ...] = ()
     metrics: tuple[str, ...] = ()
     """The first one is the one that runs are judged by; empty means the task's usual ones."""
+    faithfulness_engine: str = "fast"
+    """Another one than fast adds its metric beside Faithfulness."""
     level: Literal["", "document", "passage"] = ""
     limit: int | None = None
     settings: Mapping[str, JSON] = field(default_factory=dict)
@@ -97,6 +101,7 @@ def load(file: Path) -> Experiment:
         corpus=about.get("corpus", ""),
         documents=tuple(_beside(file, path) for path in about.get("documents", ())),
         metrics=tuple(about.get("metrics", ())),
+        faithfulness_engine=about.get("faithfulness_engine", "fast"),
         level=about.get("level", ""),
         limit=about.get("limit"),
         settings=settings,
@@ -124,7 +129,12 @@ def _about(file: Path, about: dict[str, Any]) -> dict[str, Any]:
             raise SettingsError(f"{file}: experiment.{key} must be a {_KEYS[key].__name__}, not {value!r}")
     if "dataset" not in about:
         raise SettingsError(f"{file}: experiment.dataset is missing", "name a folder or a JSONL file of questions")
-    for key, allowed in (("task", ("retrieval", "answers")), ("level", ("", "document", "passage"))):
+    choices: dict[str, tuple[str, ...]] = {
+        "task": ("retrieval", "answers"),
+        "level": ("", "document", "passage"),
+        "faithfulness_engine": ENGINES,
+    }
+    for key, allowed in choices.items():
         if about.get(key, allowed[0]) not in allowed:
             raise SettingsError(f"{file}: experiment.{key} must be one of {', '.join(filter(None, allowed))}")
     if about.get("limit", 1) < 1:

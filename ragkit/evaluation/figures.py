@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from ragkit.evaluation.measures import Interval, bootstrap, percentile
-from ragkit.evaluation.runs import Run, lower_is_better, rows
+from ragkit.evaluation.names import lower_is_better
+from ragkit.evaluation.runs import Run, rows
 
 BINS = 5
 """Groups of a calibration plot, of as many questions each."""

@@ -15,8 +15,10 @@ from ragkit.evaluation import charts, figures
 from ragkit.evaluation.commands import why_not
 from ragkit.evaluation.compare import Comparison
 from ragkit.evaluation.compare_text import named, spell_p
+from ragkit.evaluation.measures import Interval
+from ragkit.evaluation.names import COSTS, lower_is_better
 from ragkit.evaluation.report import Scored
-from ragkit.evaluation.runs import Run, lower_is_better, rows
+from ragkit.evaluation.runs import Run, rows
 from ragkit.text import analyse, term_spans
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; base-uri 'none'"
@@ -116,7 +118,7 @@ def _summary(run: Run, comparison: Comparison | None) -> str:
         cells = [
             f"<td>{escape(name)}</td><td><strong>{interval.mean:.3f}</strong></td>",
             f'<td class="soft">{interval.low:.3f} to {interval.high:.3f}</td>',
-            f"<td>{charts.whisker(interval.mean, interval.low, interval.high, one.old if one else None)}</td>",
+            f"<td>{_whisker(name, interval, one.old if one else None)}</td>",
             f"<td>{interval.n}</td>",
         ]
         if one:
@@ -134,6 +136,11 @@ def _summary(run: Run, comparison: Comparison | None) -> str:
         f'<h2>Summary</h2>\n<div class="card scroll"><table class="{kind}"><thead><tr>{header}</tr></thead>\n'
         f"<tbody>{''.join(lines)}</tbody></table></div>"
     )
+
+
+def _whisker(metric: str, interval: Interval, old: float | None) -> str:
+    """The interval drawn between 0 and 1; tokens and seconds have no such bounds."""
+    return "" if metric in COSTS else charts.whisker(interval.mean, interval.low, interval.high, old)
 
 
 # ---------------------------------------------------------------- charts

@@ -6,6 +6,7 @@ Knows numbers and their spelling; knows nothing of engines or of how a score was
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Literal
 
 from ragkit.domain import JSON
 from ragkit.evaluation.measures import Interval, bootstrap, percentile
+from ragkit.evaluation.names import with_earlier_names
 from ragkit.evaluation.tables import aligned, piped
 from ragkit.files import write_whole
 
@@ -34,6 +36,10 @@ class Scored:
     status: str = ""
     answer: str = ""
     error: str = ""
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """Of each measure that does not apply, why."""
+    failed: Mapping[str, str] = field(default_factory=dict)
+    """Of each measure that alone could not be computed, and has its worst value, why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,11 @@ class Report:
         """Questions that ended in an error; they count at the worst value."""
         return tuple(scored for scored in self.questions if scored.error)
 
+    def left_out(self, name: str) -> dict[str, int]:
+        """How many questions a measure does not apply to, by reason, the commonest first."""
+        reasons = Counter(scored.left_out[name] for scored in self.questions if name in scored.left_out)
+        return dict(reasons.most_common())
+
     @property
     def seconds(self) -> dict[str, float]:
         """Median and 95th percentile of the seconds a question took."""
@@ -79,14 +90,26 @@ def to_json(report: Report, *, questions: bool = True) -> dict[str, JSON]:
         "n": len(report.questions),
         "failed": len(report.failed),
         "seconds": {name: round(value, 6) for name, value in report.seconds.items()},
-        "measures": {
-            name: {"mean": round(i.mean, 6), "low": round(i.low, 6), "high": round(i.high, 6), "n": i.n}
-            for name, i in report.measures.items()
-        },
+        "measures": with_earlier_names({name: _measure(report, name, i) for name, i in report.measures.items()}),
         "notices": list(report.notices),
     }
     if questions:
         found["questions"] = list(question_rows(report))
+    return found
+
+
+def _measure(report: Report, name: str, i: Interval) -> dict[str, JSON]:
+    found: dict[str, JSON] = {
+        "mean": round(i.mean, 6),
+        "low": round(i.low, 6),
+        "high": round(i.high, 6),
+        "n": i.n,
+    }
+    if report.task == "answers":
+        found["left_out"] = report.left_out(name)
+        found["failed"] = sum(
+            (bool(one.error) and name in one.scores) or name in one.failed for one in report.questions
+        )
     return found
 
 
@@ -97,13 +120,14 @@ def question_rows(report: Report) -> Iterator[dict[str, JSON]]:
             "id": scored.id,
             "question": scored.question,
             "kind": scored.kind,
-            "scores": {name: round(value, 6) for name, value in scored.scores.items()},
+            "scores": with_earlier_names({name: round(value, 6) for name, value in scored.scores.items()}),
             "seconds": round(scored.seconds, 6),
             "hits": list(scored.hits),
             "error": scored.error,
         }
         if report.task == "answers":
             row |= {"status": scored.status, "answer": scored.answer}
+            row |= {"left_out": dict(scored.left_out), "failed_measures": dict(scored.failed)}
         yield row
 
 
@@ -115,13 +139,13 @@ def write(report: Report, file: Path) -> None:
 
 def to_text(report: Report) -> str:
     """The report for a terminal: aligned columns, each mean with its interval and its n."""
-    lines = aligned([_HEADER, *_rows(report)], _NUMBERS)
+    lines = aligned(_table(report), _NUMBERS)
     return "\n".join([_headline(report), "", *lines, "", *_footnotes(report)])
 
 
 def to_markdown(report: Report) -> str:
     """The report as a Markdown table."""
-    lines = piped([_HEADER, *_rows(report)], _NUMBERS)
+    lines = piped(_table(report), _NUMBERS)
     return "\n".join([_headline(report), "", *lines, "", *_footnotes(report)])
 
 
@@ -129,11 +153,15 @@ _HEADER = ["measure", "mean", "95 % interval", "n"]
 _NUMBERS = range(1, 4)
 
 
-def _rows(report: Report) -> list[list[str]]:
-    return [
+def _table(report: Report) -> list[list[str]]:
+    rows = [
         [name, f"{i.mean:.3f}", f"{i.low:.3f} to {i.high:.3f}", str(i.n)] if i.n else [name, "none", "", "0"]
         for name, i in report.measures.items()
     ]
+    if not any(scored.left_out for scored in report.questions):
+        return [_HEADER, *rows]
+    why = [", ".join(f"{n} {reason}" for reason, n in report.left_out(name).items()) for name in report.measures]
+    return [[*_HEADER, "left out"], *([*row, reasons] for row, reasons in zip(rows, why, strict=True))]
 
 
 def _headline(report: Report) -> str:
@@ -147,13 +175,15 @@ def _footnotes(report: Report) -> list[str]:
         f"{len(report.questions)} questions; seconds a question: median {taken['p50']:.2f}, 95 % {taken['p95']:.2f}"
     ]
     if report.failed:
-        lines.append(f"{len(report.failed)} failed and count at the worst value: {_reasons(report.failed)}")
+        reasons = _reasons([scored.error for scored in report.failed])
+        lines.append(f"{len(report.failed)} failed and count at the worst value: {reasons}")
+    alone = [f"{name}: {why}" for scored in report.questions for name, why in scored.failed.items()]
+    if alone:
+        lines.append(f"{len(alone)} values could not be computed and count at the worst: {_reasons(alone)}")
     return [*lines, *report.notices]
 
 
-def _reasons(failed: Sequence[Scored]) -> str:
-    counts: dict[str, int] = {}
-    for scored in failed:
-        counts[scored.error] = counts.get(scored.error, 0) + 1
+def _reasons(errors: Sequence[str]) -> str:
+    counts = Counter(errors)
     most = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:3]
     return "; ".join(f"{count} x {error}" for error, count in most)

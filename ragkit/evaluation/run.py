@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ragkit.domain import JSON, Answer, Hit, Mode, Passage, Progress, text_hash
+from ragkit.domain import JSON, Hit, Mode, Passage, Progress, Quote, text_hash
 from ragkit.errors import (
     CorpusError,
     DatasetError,
@@ -24,22 +24,13 @@ from ragkit.errors import (
     StoreError,
 )
 from ragkit.evaluation import measures
+from ragkit.evaluation.answers import Instruments, score_answer
 from ragkit.evaluation.datasets import Dataset, Gold, Level, Question, holds_quote, same_document
+from ragkit.evaluation.names import BESIDE, answer_names, worst_scores
 from ragkit.evaluation.report import Report, Scored
 
 if TYPE_CHECKING:
     from ragkit import Engine
-
-ANSWERS = (
-    "Faithfulness",
-    "CitationPrecision",
-    "TokenF1",
-    "RougeL",
-    "SemanticSimilarity",
-    "AbstentionPrecision",
-    "AbstentionRecall",
-)
-"""What `ragkit eval answers` reports; docs/evaluation.md defines each."""
 
 _SETUP = (CorpusError, SnapshotError, StoreError, ModelError, MissingExtra, OfflineError)
 """Errors that every question would meet: they end the run. Any other is one question's, and counts."""
@@ -119,12 +110,17 @@ def run_answers(
     dataset: Dataset,
     *,
     corpus: str = "",
+    names: Sequence[str] = (),
+    faithfulness_engine: str = "fast",
     progress: Progress | None = None,
 ) -> Report:
-    """Ask every question and score the answers.
+    """Ask every question and score the answers; `names` are the metrics reported, all by default.
 
-    Faithfulness counts every claim that was written only if `verify.unsupported` is mark or keep.
+    Faithfulness counts every claim that was written only if `verify.unsupported` is mark or keep. It is always of
+    the engine fast; another `faithfulness_engine` adds a metric beside it.
     """
+    names = answer_names(names, faithfulness_engine)
+    tools = instruments(engine, corpus, faithfulness_engine)
     scored: list[Scored] = []
     snapshots: set[str] = set()
     models: set[str] = set()
@@ -132,33 +128,35 @@ def run_answers(
         began = time.perf_counter()
         try:
             answer = engine.ask(question.text, corpus=corpus)
+            seconds = time.perf_counter() - began
+            scores = score_answer(question, answer, tools)
         except _SETUP:
             raise
         except RagkitError as error:
             seconds = time.perf_counter() - began
-            worst = dict.fromkeys(_applicable(question), 0.0)
-            scored.append(Scored(question.id, question.text, worst, question.kind, seconds, error=str(error)))
+            scored.append(_failed(question, names, seconds, str(error)))
             continue
-        seconds = time.perf_counter() - began
         snapshots.add(answer.snapshot)
         models.add(answer.model)
         scored.append(
             Scored(
                 id=question.id,
                 question=question.text,
-                scores=score_answer(question, answer, similarity=lambda a, b: _similarity(engine, a, b)),
+                scores={name: scores.values[name] for name in names if name in scores.values},
                 kind=question.kind,
                 seconds=seconds,
                 hits=tuple(quote.location for quote in answer.quotes),
                 status=answer.status,
                 answer=answer.text,
+                left_out={name: scores.left_out[name] for name in names if name in scores.left_out},
+                failed={name: scores.failed[name] for name in names if name in scores.failed},
             )
         )
     return Report(
         task="answers",
         dataset=dataset.name,
         fingerprint=dataset.fingerprint,
-        names=ANSWERS,
+        names=names,
         questions=tuple(scored),
         about=_about(engine, corpus, snapshots, {"model": ", ".join(sorted(filter(None, models)))}),
         notices=("unsupported claims were dropped before they could be counted: Faithfulness is of what was shown",)
@@ -167,61 +165,42 @@ def run_answers(
     )
 
 
-def _similarity(engine: Engine, one: str, two: str) -> float:
-    """Cosine of the two texts under the engine's embedder."""
-    vectors = engine.embedder.embed([one, two])
-    return float(vectors[0] @ vectors[1])
+def instruments(engine: Engine, corpus: str = "", faithfulness_engine: str = "fast") -> Instruments:
+    """What answers are measured with, taken from the engine that wrote them."""
+
+    def lines(quote: Quote) -> str:
+        try:
+            return engine.show(quote.path, quote.start_line, quote.end_line, corpus=corpus).text
+        except RagkitError:
+            return ""
+
+    def beside(claim: str, text: str, question: str) -> bool:
+        return engine.ground(claim, text, question=question, engine=faithfulness_engine).supported
+
+    name = BESIDE.get(faithfulness_engine)
+    return Instruments(
+        supports=lambda claims, sources, question: engine.supports(claims, sources, question=question),
+        embed=lambda texts: engine.embedder.embed(texts),
+        lines=lines,
+        min_support=engine.settings.verify.min_support,
+        language=engine.settings.lexical.language,
+        beside={name: beside} if name else {},
+    )
 
 
-# ---------------------------------------------------------------- one answer
-
-
-def score_answer(
-    question: Question, answer: Answer, similarity: Callable[[str, str], float] | None = None
-) -> dict[str, float]:
-    """The measures that apply to one answer, each in [0, 1].
-
-    Faithfulness and CitationPrecision need an answer that claims something; the likeness to a reference needs
-    a reference (an abstention is like none: 0). AbstentionPrecision applies where the question was declined,
-    AbstentionRecall where it should have been. An answer of which no claim is supported counts as declined:
-    with `verify.unsupported` at its default, nothing of it would be shown.
-    """
-    borne_out = [claim for claim in answer.claims if claim.supported]
-    declined = answer.status == "abstained" or not borne_out
-    scores: dict[str, float] = {}
-    if answer.claims:
-        scores["Faithfulness"] = len(borne_out) / len(answer.claims)
-        scores["CitationPrecision"] = _citation_precision(answer)
-    if question.answerable and question.answer:
-        shown = answer.text if len(borne_out) == len(answer.claims) else " ".join(claim.text for claim in borne_out)
-        said = "" if declined else re.sub(r"\s*\[\d+\]", "", shown).strip()
-        scores["TokenF1"] = measures.token_f1(said, question.answer)
-        scores["RougeL"] = measures.rouge_l(said, question.answer)
-        if similarity:
-            scores["SemanticSimilarity"] = min(1.0, max(0.0, similarity(said, question.answer))) if said else 0.0
-    if declined:
-        scores["AbstentionPrecision"] = float(not question.answerable)
-    if not question.answerable:
-        scores["AbstentionRecall"] = float(declined)
-    return scores
-
-
-def _citation_precision(answer: Answer) -> float:
-    """Share of the sources cited in the draft that the verifier found to bear out a claim; 0 if it cites none."""
-    written = answer.draft.text if answer.draft else answer.text
-    cited = {int(number) for number in re.findall(r"\[(\d+)\]", written)}
-    proved = {quote.number for claim in answer.claims if claim.supported for quote in claim.quotes}
-    return len(cited & proved) / len(cited) if cited else 0.0
-
-
-def _applicable(question: Question) -> list[str]:
-    """What a failed question scores its worst in."""
-    names = ["Faithfulness", "CitationPrecision"]
-    if question.answerable and question.answer:
-        names += ["TokenF1", "RougeL", "SemanticSimilarity"]
-    if not question.answerable:
-        names.append("AbstentionRecall")
-    return names
+def _failed(question: Question, names: Sequence[str], seconds: float, error: str) -> Scored:
+    """A question that ended in an error, at the worst value of every metric that applies to it."""
+    beside = [name for name in BESIDE.values() if name in names]
+    worst = worst_scores(answerable=question.answerable, reference=bool(question.answer), beside=beside)
+    return Scored(
+        question.id,
+        question.text,
+        {name: worst[name] for name in names if name in worst},
+        question.kind,
+        seconds,
+        error=error,
+        left_out={name: "failed, and does not apply or has no worst value" for name in names if name not in worst},
+    )
 
 
 # ---------------------------------------------------------------- rankings of units

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, cast
 
 from ragkit import config
 from ragkit.domain import JSON, LineIndex, Progress
-from ragkit.errors import CorpusError, DatasetError, EvaluationError, RagkitError
+from ragkit.errors import CorpusError, DatasetError, RagkitError
 from ragkit.evaluation import datasets, fingerprints, measures, run, runs
 from ragkit.evaluation import report as reports
 from ragkit.evaluation.datasets import Dataset, Level, Question
 from ragkit.evaluation.experiments import Experiment
 from ragkit.evaluation.fingerprints import digest
+from ragkit.evaluation.names import answer_names
 from ragkit.evaluation.recorder import Recorder
 from ragkit.evaluation.report import Report
 from ragkit.evaluation.runs import Run
@@ -117,8 +118,9 @@ class Variant:
     @property
     def names(self) -> tuple[str, ...]:
         """The metrics, the one that the run is judged by first."""
-        usual = run.ANSWERS if self.experiment.task == "answers" else measures.RETRIEVAL
-        return self.experiment.metrics or tuple(usual)
+        if self.experiment.task == "answers":
+            return answer_names(self.experiment.metrics, self.experiment.faithfulness_engine)
+        return self.experiment.metrics or measures.RETRIEVAL
 
     def run(self, *, fresh: bool = False, progress: Progress | None = None) -> Run:
         """Compute what is not known yet, keep it, and put the run together."""
@@ -191,7 +193,8 @@ class Variant:
         alone = dataclasses.replace(self.dataset, questions=(question,))
         engine = cast("Engine", recorder)
         if self.experiment.task == "answers":
-            return run.run_answers(engine, alone, corpus=self.corpus)
+            chosen = self.experiment.faithfulness_engine
+            return run.run_answers(engine, alone, corpus=self.corpus, names=self.names, faithfulness_engine=chosen)
         return run.run_retrieval(engine, alone, corpus=self.corpus, names=self.names, level=self.level)
 
     def _row(self, question: Question, report: Report, recorder: Recorder) -> dict[str, JSON]:
@@ -243,8 +246,6 @@ class Variant:
         about = {"corpus": self.corpus, "snapshot": self.engine.store.current_snapshot(self.corpus).name}
         if self.experiment.task == "retrieval":
             about |= {"level": self.level, "mode": self.engine.settings.retrieve.mode}
-        else:
-            self._require_known(rows)
         return {
             "task": self.experiment.task,
             "dataset": self.dataset.name,
@@ -253,8 +254,3 @@ class Variant:
             "about": about,
             "notices": notices if left_out else [],
         }
-
-    def _require_known(self, rows: Sequence[JSON]) -> None:
-        known = {name for row in rows for name in row["scores"]} | set(run.ANSWERS)
-        if unknown := [name for name in self.names if name not in known]:
-            raise EvaluationError(f"unknown metric {unknown[0]!r}", f"known are {', '.join(sorted(known))}")

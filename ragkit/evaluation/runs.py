@@ -14,14 +14,12 @@ from typing import TYPE_CHECKING, Any
 from ragkit.domain import JSON
 from ragkit.errors import EvaluationError
 from ragkit.evaluation import report as reports
+from ragkit.evaluation.names import under_current_names
 from ragkit.evaluation.report import Report, Scored
 from ragkit.files import write_whole
 
 if TYPE_CHECKING:
     from ragkit.store import Store
-
-LOWER_IS_BETTER = ("NoiseSensitivity", "Seconds", "Latency", "TimeToFirstToken")
-"""Beginnings of the names of metrics that are better when they are smaller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +47,6 @@ class Run:
     def primary(self) -> str:
         """The metric that the run is judged by: its first one."""
         return self.report.names[0]
-
-
-def lower_is_better(metric: str) -> bool:
-    """Whether a smaller value of the metric is the better one."""
-    return metric.startswith(LOWER_IS_BETTER)
 
 
 # ---------------------------------------------------------------- JSON
@@ -99,7 +92,7 @@ def from_json(data: Mapping[str, Any], where: str) -> Run:
             task=data["task"],
             dataset=data["dataset"],
             fingerprint=data["fingerprint"],
-            names=tuple(data["measures"]),
+            names=tuple(under_current_names(data["measures"])),
             questions=tuple(scored(row) for row in data["questions"]),
             about=data["about"],
             notices=tuple(data.get("notices", ())),
@@ -125,13 +118,15 @@ def scored(row: Mapping[str, Any]) -> Scored:
     return Scored(
         id=row["id"],
         question=row["question"],
-        scores={name: float(value) for name, value in row["scores"].items()},
+        scores={name: float(value) for name, value in under_current_names(row["scores"]).items()},
         kind=row.get("kind", ""),
         seconds=float(row.get("seconds", 0.0)),
         hits=tuple(row.get("hits", ())),
         status=row.get("status", ""),
         answer=row.get("answer", ""),
         error=row.get("error", ""),
+        left_out=dict(row.get("left_out", {})),
+        failed=dict(row.get("failed_measures", {})),
     )
 
 

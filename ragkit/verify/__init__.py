@@ -17,7 +17,19 @@ from ragkit.verify.grounding import ENGINES, ground, supports
 from ragkit.verify.relevance import Relevance, relevance
 from ragkit.verify.support import Evidence, Measured
 
-__all__ = ["DECLINED", "ENGINES", "Relevance", "abstain", "ground", "is_refusal", "pieces", "relevance", "statements", "supports", "verify"]
+__all__ = [
+    "DECLINED",
+    "ENGINES",
+    "Relevance",
+    "abstain",
+    "ground",
+    "is_refusal",
+    "pieces",
+    "relevance",
+    "statements",
+    "supports",
+    "verify",
+]
 
 DECLINED = "Not in the documentation."
 """The text of an answer that abstained."""
