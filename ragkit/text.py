@@ -1,7 +1,7 @@
-"""Text to terms and to sentences: one analyser for the index and for queries, sentence spans, snippets.
+"""Text to terms: one analyser for the index and for queries, and where its terms stand in a text.
 
-Knows spelling: identifiers, versions, CJK, accents, stop words, abbreviations, the lines of a list or a table. Knows
-nothing of documents, indexes, models or settings. Every function is pure; offsets are those of the text given.
+Knows spelling: identifiers, versions, CJK, accents, stop words; knows nothing of sentences, documents, indexes,
+models or settings. Every function is pure; offsets are those of the text given.
 """
 
 from __future__ import annotations
@@ -116,6 +116,8 @@ _UNSPACED_CLASS = (
     "\uac00-\ud7a3\u1100-\u11ff\U00020000-\U000323af\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
 )
 _UNSPACED = re.compile(f"[{_UNSPACED_CLASS}]+")
+NEVER_LAST = _words("e.g i.e eg ie z.b d.h u.a p.ex")
+"""Abbreviations that are no terms, and that end no sentence."""
 _EDGES = "-./:'+#@"
 _FLAG = re.compile(r"-{1,2}(?=[^\W\d_])")
 # C++, g++, C#, F#
@@ -204,7 +206,7 @@ class _Analyser(dict[str, tuple[str, ...]]):
         if "'" in body:
             yield from self._apostrophe(body)
             return
-        if body.casefold() in _INSIDE:
+        if body.casefold() in NEVER_LAST:
             return
         if _ACRONYM.match(body):
             yield from self._word(body.replace(".", ""))
@@ -288,144 +290,7 @@ def _bigrams(run: str) -> Iterator[str]:
         yield run[i : i + 2]
 
 
-# ---------------------------------------------------------------- sentences
-# Own rules, after trying what is alive: sentencex (Rust) panics on an ideographic space beside an initial and cuts
-# dotted names such as System.Out in two; nupunkt runs headings, list items and table rows together; pysbd and syntok
-# have had no release since 2021 and 2022.
-
-_MARKER = r"(?:[-*+•]|\d{1,3}[.)]|[a-zA-Z][.)]|\[\w+\]:|:\w+:|\.\.(?=\s))(?=\s|$)"
-_LINE = re.compile(r"[^\n]*\n?")
-_FENCE = re.compile(r"\s*(```+|~~~+)")
-_STANDS_ALONE = re.compile(
-    r"\s*(?:#{1,6}\s|\||\+[-=+]+\+|={3,}\s*$|-{3,}\s*$|\.\.\s.*::\s*$|\{\{|<!--|:::)|.*\s\|\s.*\|"
-)
-_STARTS = re.compile(rf"\s*(?:>\s*)*(?:{_MARKER}|>>>\s|\$\s)")
-_CODE_LINE = re.compile(r"(?: {4,}|\t).*(?:[;{}\\]\s*$|\w\(.*\)\s*$|\s=\s|^\s*(?:\$|#|//|>>>)\s)")
-
-_END = re.compile(r"(?:(?:[.!?…]+|[.!?…]*[!?])[\"'”’»)\]`*_]*(?=\s)|[。！？｡]+[」』”’）)\]]*)\s*")
-_WORD_BEFORE = re.compile(r"[\"'“‘«(\[`*_]*(\S*)$")
-_INITIAL = re.compile(r"(?:[^\W\d_]\.)*[^\W\d_]$")
-_ABBREVIATIONS = _words(
-    """mr mrs ms dr prof sr jr st rev gen sen rep gov capt col lt sgt hon messrs mt ft dept univ assn bros vs v cf al
-    approx ca resp incl excl esp viz def thm lem prop ed eds trans jan feb mar apr jun jul aug sep sept oct nov dec
-    mon tue tues wed thu thur thurs fri bzw usw evtl ggf vgl abb bspw"""
-)
-_INSIDE = _words("e.g i.e eg ie z.b d.h u.a p.ex")
-# These may also end a sentence: a capital letter after them decides.
-_MAYBE_LAST = _words("etc inc ltd corp co a.m p.m u.s u.k u.n ph.d b.sc m.sc e.u u.s.a")
-# And these are abbreviations only in front of a number.
-_BEFORE_NUMBER = _words("no nos nr fig figs eq eqs sec secs ch chap vol vols p pp pt art ref refs ex")
-
-
-def sentences(text: str) -> list[Span]:
-    """Spans of the sentences, in order and apart, without the blanks around them; every other character is in one.
-
-    A line break ends a sentence only where the layout says so: a blank line, a list item, heading, table row or line
-    of code. Elsewhere it is a wrapped line.
-
-    >>> text = "Use v1.2, e.g. with Dr. No. Done!\\n- first item\\n- second"
-    >>> [text[start:end] for start, end in sentences(text)]
-    ['Use v1.2, e.g. with Dr. No.', 'Done!', '- first item', '- second']
-    """
-    found: list[Span] = []
-    for start, end, prose in _runs(text):
-        if prose:
-            found.extend(_prose(text, start, end))
-        else:
-            _keep(found, text, start, end)
-    return found
-
-
-def _runs(text: str) -> Iterator[tuple[int, int, bool]]:
-    """(start, end, is prose): lines joined as long as they are one paragraph, list item or the like."""
-    start = 0
-    fence = ""
-    open_run = False
-    for match in _LINE.finditer(text):
-        at, end = match.span()
-        line = match.group()
-        if at == end:
-            break
-        marker = _FENCE.match(line)
-        alone = bool(fence or marker or _STANDS_ALONE.match(line) or _CODE_LINE.match(line)) or line.isspace()
-        if marker and not fence:
-            fence = marker.group(1)
-        elif marker and fence and marker.group(1).startswith(fence):
-            fence = ""
-        if (alone or _STARTS.match(line)) and open_run:
-            yield start, at, True
-            open_run = False
-        if alone:
-            yield at, end, False
-        elif not open_run:
-            start, open_run = at, True
-    if open_run:
-        yield start, len(text), True
-
-
-def _prose(text: str, start: int, end: int) -> list[Span]:
-    found: list[Span] = []
-    marker = _STARTS.match(text, start, end)
-    at = marker.end() if marker else start  # "1. First" is one sentence
-    for match in _END.finditer(text, at, end):
-        if match.end() < end and _ends_here(text, start, match, end):
-            _keep(found, text, start, match.end())
-            start = match.end()
-    _keep(found, text, start, end)
-    return found
-
-
-def _keep(found: list[Span], text: str, start: int, end: int) -> None:
-    piece = text[start:end]
-    stripped = piece.strip()
-    if stripped:
-        lead = len(piece) - len(piece.lstrip())
-        found.append((start + lead, start + lead + len(stripped)))
-
-
-def _ends_here(text: str, start: int, match: re.Match[str], end: int) -> bool:
-    """Whether the punctuation at `match` ends a sentence: looks at the word before and the character after."""
-    mark = match.group().rstrip()
-    if mark[0] in "。！？｡":
-        return True
-    following = text[match.end() : match.end() + 1]
-    opening = following.islower()
-    if "!" in mark or "?" in mark:
-        return not (opening and mark[-1] not in "!?")  # "Why?" he asked
-    if mark.startswith(("..", "…")):
-        return not opening
-    before = _WORD_BEFORE.search(text, max(start, match.start() - 40), match.start())
-    word = before.group(1).lower() if before else ""
-    if word in _INSIDE:
-        return False
-    if word in _MAYBE_LAST:
-        return following.isupper()
-    if word in _BEFORE_NUMBER:
-        return not (following.isdigit() or following in "([#" or opening)
-    if word in _ABBREVIATIONS:
-        return False
-    if _INITIAL.fullmatch(word) and len(word) < 6 and word != "i":
-        return False
-    # A lower-case start may be a name, such as kubectl; after a short word, that one is an unknown abbreviation.
-    return not opening or len(word) > 3
-
-
 # ---------------------------------------------------------------- helpers
-
-
-def estimate_tokens(text: str) -> int:
-    """Tokens of a typical subword vocabulary, guessed without one.
-
-    On 74 files of documentation and code it gave .85 to 1.11 times the tokens of MiniLM's tokenizer, a median of .96.
-
-    >>> estimate_tokens("Where is the configuration file?")
-    8
-    """
-    unspaced = sum(len(run) for run in _UNSPACED.findall(text)) if not text.isascii() else 0
-    pieces = 0.0
-    for word in re.findall(r"[^\W_]+|[^\w\s]|_", text):
-        pieces += 1 if len(word) < 8 else len(word) / 5
-    return round(pieces) + unspaced
 
 
 def rarity(holders: int, total: int) -> float:
@@ -475,39 +340,3 @@ def _unspaced_spans(word: str, offset: int, wanted: set[str]) -> list[Span]:
             else:
                 spans.append((offset + i, offset + i + width))
     return spans or [(offset, offset + len(word))]
-
-
-def snippet(text: str, terms: Iterable[str], width: int = 240, language: str = "english") -> tuple[str, list[Span]]:
-    """The stretch of at most `width` characters that holds most different terms, on one line, and what to highlight.
-
-    Cuts are at blanks and marked with an ellipsis; the spans are offsets into the snippet.
-
-    >>> snippet("One two three four five six seven eight nine ten.", analyse("seven"), 24)
-    ('… seven eight nine …', [(2, 7)])
-    """
-    line = " ".join(text.split())
-    if len(line) <= width:
-        return line, term_spans(line, terms, language)
-    wanted = list(dict.fromkeys(terms))
-    start, end = _window(line, term_spans(line, wanted, language), max(1, width - 4))
-    head, tail = ("… " if start else ""), (" …" if end < len(line) else "")
-    shown = f"{head}{line[start:end]}{tail}"[:width]
-    body = (len(head), len(shown) - len(tail))
-    return shown, [span for span in term_spans(shown, wanted, language) if body[0] <= span[0] and span[1] <= body[1]]
-
-
-def _window(line: str, spans: list[Span], width: int) -> Span:
-    """The window of `width` characters with most different marked words, a little lead before the first."""
-    best, best_start = -1, 0
-    for i, (start, _) in enumerate(spans):
-        inside = {line[a:b].lower() for a, b in spans[i : i + 60] if b <= start + width}
-        if len(inside) > best:
-            best, best_start = len(inside), start
-    last = max((b for _, b in spans if b <= best_start + width), default=best_start)
-    start = max(0, min(best_start - (width - (last - best_start)) // 4, len(line) - width))
-    if start and (blank := line.find(" ", start, best_start)) >= 0:
-        start = blank + 1
-    end = min(len(line), start + width)
-    if end < len(line) and (blank := line.rfind(" ", max(start, last), end)) > start:
-        end = blank
-    return start, end

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from ragkit.domain import Span
-from ragkit.text import sentences
+from ragkit.sentences import sentences
 
 UnitKind: TypeAlias = Literal["sentence", "item", "row", "code", "heading", "fence"]
 

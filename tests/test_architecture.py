@@ -37,6 +37,7 @@ ROWS = [
     {"index"},
     {"loaders", "chunking", "embed", "store", "models"},
     {"encoder", "sbert", "units", "prompting", "filters", "query", "scan"},
+    {"sentences", "snippets"},
     {"config", "files", "text", "stopwatch", "versions"},
     {"domain"},
     {"errors"},

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ragkit.text import LANGUAGES, MAX_TERM, analyse, estimate_tokens, fold, sentences, snippet, term_spans
+from ragkit.sentences import sentences
+from ragkit.snippets import snippet
+from ragkit.text import LANGUAGES, MAX_TERM, analyse, fold, term_spans
 
 WORD = st.text("abcdefghijklmnopqrstuvwxyz", min_size=1, max_size=8)
 IDENTIFIERS = st.one_of(
@@ -227,10 +229,3 @@ def test_snippet_is_within_its_width_and_its_spans_hold_terms(text, width):
     assert len(shown) <= width
     for start, end in spans:
         assert set(analyse(shown[start:end])) & set(terms)
-
-
-@pytest.mark.parametrize(
-    ("text", "low", "high"), [("", 0, 0), ("one two three", 3, 3), ("internationalisation", 2, 5)]
-)
-def test_token_estimate_is_plausible(text, low, high):
-    assert low <= estimate_tokens(text) <= high

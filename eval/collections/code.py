@@ -30,7 +30,7 @@ from importlib import metadata, util
 from pathlib import Path
 
 from ragkit.evaluation.datasets import holds_quote
-from ragkit.text import sentences
+from ragkit.sentences import sentences
 
 SETS: Mapping[str, tuple[str, ...]] = {
     "dev": ("stdlib", "click", "sqlalchemy", "networkx", "httpx", "hypothesis", "markdown_it", "alembic"),

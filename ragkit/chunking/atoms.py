@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from ragkit.chunking.cutter import BLOCK, ITEM, LINE, SENTENCE, TOKEN, Atom, Cutter, cover, line_starts
 from ragkit.domain import Block, Span
-from ragkit.text import sentences
+from ragkit.sentences import sentences
 
 PREFIX_SHARE = 3
 """A table header longer than one part in this many of a chunk is not repeated."""

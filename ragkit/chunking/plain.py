@@ -13,7 +13,7 @@ from functools import lru_cache
 from ragkit.chunking.atoms import sentence_atoms
 from ragkit.chunking.cutter import SENTENCE, Cutter, Piece
 from ragkit.domain import Chunk, Span
-from ragkit.text import sentences
+from ragkit.sentences import sentences
 
 
 def by_sentence(cutter: Cutter) -> list[Chunk]:

@@ -13,6 +13,7 @@ from ragkit.domain import (
     Claim,
     Context,
     DuplicateGroup,
+    Expansion,
     Hit,
     IngestReport,
     NearMiss,
@@ -24,7 +25,8 @@ from ragkit.domain import (
     location,
 )
 from ragkit.render.terminal import clean, emphasise, one_line, shorten, style, wrap
-from ragkit.text import analyse, snippet, term_spans
+from ragkit.snippets import snippet
+from ragkit.text import analyse, term_spans
 
 SNIPPET = 240
 """Characters of a hit that are shown."""
@@ -83,7 +85,12 @@ def _hit(number: int, hit: Hit, digits: int, color: bool, explain: bool, width: 
 def _explanation(result: SearchResult, color: bool) -> str:
     reranker = f"reranked by {result.reranker}" if result.reranker else "not reranked: rerank.model is none or unused"
     seconds = "  ".join(f"{stage} {_duration(value)}" for stage, value in result.timings.items())
-    lines = [f"mode {result.mode}; {reranker}; snapshot {result.snapshot}", *_read(result.understood), seconds]
+    lines = [
+        f"mode {result.mode}; {reranker}; snapshot {result.snapshot}",
+        *_read(result.understood),
+        *_added(result.expansion),
+        seconds,
+    ]
     if result.near_misses:
         lines[:0] = ["nearly:", *(_near_miss(one) for one in result.near_misses), ""]
     return "\n".join(style(line, "dim", color) for line in lines).rstrip()
@@ -120,6 +127,13 @@ def _read(query: Query | None) -> Iterator[str]:
     parts += [("an error message, without", query.left_out)] if query.left_out else []
     if said := [f"{what} {', '.join(map(one_line, found))}" for what, found in parts if found]:
         yield "; ".join(said)
+
+
+def _added(expansion: Expansion | None) -> Iterator[str]:
+    """What was asked besides the query."""
+    if expansion is not None:
+        added = "; ".join(one_line(one) for one in expansion.added)
+        yield f"expansion {expansion.method}: {added or 'nothing to add'}"
 
 
 def search_markdown(result: SearchResult) -> str:

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-from ragkit.text import fold, sentences
+from ragkit.sentences import sentences
+from ragkit.text import fold
 
 PieceKind: TypeAlias = Literal["claim", "code", "lead-in", "heading", "refusal"]
 
