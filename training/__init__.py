@@ -1,0 +1,1 @@
+"""Models that the project trains for itself, each from one command."""

@@ -1,0 +1,1 @@
+"""The grounding model: does a little evidence bear out a claim?"""
