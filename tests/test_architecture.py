@@ -51,7 +51,7 @@ DOORS = {
     "faiss": {"index.dense"},
     "rank_bm25": {"index.lexical"},
     "tantivy": {"index.lexical"},
-    "rapidfuzz": {"index.vocabulary"},
+    "rapidfuzz": {"index.vocabulary", "evaluation.anchors"},
     "llama_cpp": {"generate", "models"},
     "onnxruntime": {"encoder", "models"},
     "tokenizers": {"encoder"},

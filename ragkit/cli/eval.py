@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ragkit.cli import eval_runs
+from ragkit.cli import eval_data, eval_runs
 from ragkit.cli.common import Group, State, emit, emit_lines, format_option, pass_state
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def eval_() -> None:
     """Measure retrieval and answers on labelled questions."""
 
 
-for _command in eval_runs.COMMANDS:
+for _command in (*eval_runs.COMMANDS, *eval_data.COMMANDS):
     eval_.add_command(_command)
 
 

@@ -134,7 +134,7 @@ def _qrels_file(folder: Path) -> Path:
 def _read_qrels(file: Path, known: set[str]) -> dict[str, dict[str, int]]:
     """Judgements above zero by query; queries without one are left out, as trec_eval does."""
     judged: dict[str, dict[str, int]] = {}
-    for number, line in enumerate(_text(file).splitlines(), start=1):
+    for number, line in enumerate(text_of(file).splitlines(), start=1):
         fields = line.split("\t")
         if not line.strip() or (number == 1 and fields[-1].strip() == "score"):
             continue
@@ -166,12 +166,14 @@ def _document(row: Mapping[str, Any], place: str) -> Document:
 
 
 def _load_questions(file: Path, name: str) -> Dataset:
-    questions = tuple(_question(row, place) for place, row in json_lines(file))
+    rows = ((place, row) for place, row in json_lines(file) if row.get("review") != "rejected")
+    questions = tuple(question(row, place) for place, row in rows)
     _refuse_duplicates(questions, file)
     return Dataset(name, questions, _fingerprint(file))
 
 
-def _question(row: Mapping[str, Any], place: str) -> Question:
+def question(row: Mapping[str, Any], place: str) -> Question:
+    """One row of a questions file; `place` is what an error names."""
     text = str(_first(row, "question") or "").strip()
     if not text:
         raise DatasetError(f"{place}: no question", f"name the field one of {', '.join(FIELDS['question'])}")
@@ -200,7 +202,7 @@ def _gold(item: Any, place: str) -> Gold:
         item = {"path": item}
     if not isinstance(item, dict) or not (item.get("path") or item.get("quote")):
         raise DatasetError(f"{place}: each entry of relevant needs a path or a quote, not {item!r}")
-    if unknown := set(item) - {"path", "heading", "quote", "grade"}:
+    if unknown := set(item) - {"path", "heading", "quote", "hash", "grade"}:
         raise DatasetError(f"{place}: unknown key {min(unknown)!r} in relevant")
     heading = item.get("heading") or ()
     grade = item.get("grade", 1)
@@ -252,7 +254,7 @@ def holds_quote(quote: str, text: str, share: float = 0.5) -> bool:
     >>> holds_quote("Run make demo first.", "Run make test first.")
     False
     """
-    wanted, found = _words(quote), _words(text)
+    wanted, found = plain_words(quote), plain_words(text)
     shorter = min(len(wanted), len(found))
     if not shorter:
         return False
@@ -261,7 +263,8 @@ def holds_quote(quote: str, text: str, share: float = 0.5) -> bool:
     return len(one & two) >= share * min(len(one), len(two))
 
 
-def _words(text: str) -> list[str]:
+def plain_words(text: str) -> list[str]:
+    """The words of a text, case-folded, without punctuation and markup: what quotes are compared by."""
     return re.findall(r"\w+", text.casefold())
 
 
@@ -274,7 +277,7 @@ def _runs(words: Sequence[str], size: int) -> set[tuple[str, ...]]:
 
 def json_lines(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """(file:line, object) of each line that is not blank."""
-    for number, line in enumerate(_text(file).split("\n"), start=1):
+    for number, line in enumerate(text_of(file).split("\n"), start=1):
         if not line.strip():
             continue
         place = f"{file}:{number}"
@@ -287,7 +290,8 @@ def json_lines(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         yield place, row
 
 
-def _text(file: Path) -> str:
+def text_of(file: Path) -> str:
+    """A UTF-8 file's text; DatasetError when it cannot be read."""
     try:
         return file.read_text(encoding="utf-8-sig")
     except OSError as error:

@@ -1,6 +1,6 @@
 """The vocabulary of a snapshot: its words as they are spelled, by which a misspelt query is corrected.
 
-Knows words, how many chunks hold each, and one file; knows nothing of queries, analysed terms or databases. The only
+Knows words, how many chunks hold each, and one file; knows nothing of queries, analysed terms or databases. A
 door of rapidfuzz. The file is read when a word is first asked about, which is when a query has one that no chunk
 holds: other searches never pay for it.
 """
