@@ -160,7 +160,7 @@ def test_a_second_faithfulness_stands_beside_the_first_and_its_failures_are_its_
     tools = replace(TOOLS, beside={"FaithfulnessJudge": check})
     found = scored(tools=tools)
     assert (found.values["Faithfulness"], found.values["FaithfulnessJudge"]) == (pytest.approx(2 / 3), 0.0)
-    assert found.failed == {"FaithfulnessJudge": "the judge said perhaps"}
+    assert found.failed["FaithfulnessJudge"].startswith("the judge said perhaps")
     assert (
         scored(tools=replace(tools, beside={"FaithfulnessJudge": lambda *_: True})).values["FaithfulnessJudge"] == 1
     )

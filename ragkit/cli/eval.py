@@ -119,7 +119,7 @@ def answers(
     _show(report, format_, out)
 
 
-@eval_.command(short_help="Compare the faithfulness check with human labels.")
+@eval_.command(short_help="Compare the metrics with human labels.")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
 @click.option(
     "--faithfulness-engine",
@@ -136,22 +136,31 @@ def answers(
 def agreement(
     state: State, files: tuple[Path, ...], engine_name: str, model: str | None, limit: int | None, format_: str
 ) -> None:
-    """Compare the faithfulness check with human labels: balanced accuracy, AUROC, F1, kappa, correlations.
+    """Compare the faithfulness check, or the correctness of answers, with human labels: balanced accuracy, AUROC,
+    F1, kappa, correlations.
 
-    FILE holds one JSON object a line with context, claim, label (1: supported) and, if there is one, question.
+    FILE holds one JSON object a line: claims with context, claim, label (1: supported) and, if there is one,
+    question; or answers with question, reference, answer, label (1: right); or pairs of answers with other, too.
     """
     from ragkit.evaluation import agreement as agreements
+    from ragkit.evaluation import judged
 
     state.override("generate.model", model)
-    sets = [(path.stem, agreements.load_items(path, limit)) for path in files]
+    answered = {path for path in files if judged.holds_judged(path)}
+    claims = [(path.stem, agreements.load_items(path, limit)) for path in files if path not in answered]
+    answers = [(path.stem, judged.load_judged(path, limit)) for path in files if path in answered]
     with state.engine() as engine:
         found = [
             agreements.measure(engine, items, name=name, faithfulness_engine=engine_name, progress=engine.progress)
             for name, items in sets
         ]
-        used = engine.generator.name if engine_name == "logits" and engine.generator else engine.settings.embed.model
-        threshold = engine.settings.verify.min_support
-    data = agreements.to_json(found, engine=engine_name, model=used, threshold=threshold)
+        compared = judged.metrics(engine.embedder, settings.lexical.language) if answers else {}
+        beside = [judged.measure(items, compared, name=name, progress=progress) for name, items in answers]
+        asked = engine.generator if claims and engine_name != "fast" else None
+        used = asked.name if asked else settings.embed.model
+    data = agreements.to_json(
+        found, engine=engine_name, model=used, threshold=settings.verify.min_support, judged=beside
+    )
     if format_ == "json":
         emit(data)
     elif format_ == "jsonl":

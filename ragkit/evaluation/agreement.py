@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ragkit.domain import JSON, Progress
 from ragkit.errors import DatasetError, ModelError, RagkitError, SettingsError, StoreError
@@ -21,6 +21,9 @@ from ragkit.evaluation.datasets import json_lines
 from ragkit.evaluation.tables import aligned, piped
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ragkit import Engine
 
 _LABELS: Mapping[object, int] = {1: 1, 0: 0, "1": 1, "0": 0, "true": 1, "false": 0}
@@ -57,6 +60,8 @@ class Agreement:
     seconds: float
     errors: Mapping[str, str] = field(default_factory=dict)
     """Item id to why it failed."""
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """95 % interval of each statistic by its name."""
 
 
 def load_items(path: Path, limit: int | None = None) -> list[Item]:
@@ -74,17 +79,22 @@ def _item(place: str, row: Mapping[str, JSON]) -> Item:
     missing = [key for key in ("context", "claim", "label") if key not in row]
     if missing:
         raise DatasetError(f"{place} has no {', '.join(missing)}", "each line needs context, claim and label")
-    value = row["label"]
-    label = (
-        None if isinstance(value, list | dict) else _LABELS.get(value.lower() if isinstance(value, str) else value)
-    )
-    if label is None:
-        raise DatasetError(f"{place}: label is {value!r}", "use 1 for supported and 0 for not supported")
+    label = label_of(row["label"], place)
     context = row["context"]
     text = "\n\n".join(map(str, context)) if isinstance(context, list) else str(context)
     return Item(
         str(row.get("id", place.rpartition(":")[2])), str(row.get("question") or ""), text, str(row["claim"]), label
     )
+
+
+def label_of(value: JSON, place: str) -> int:
+    """A label of two classes in any usual spelling. Raises DatasetError for what is none."""
+    known = (
+        None if isinstance(value, list | dict) else _LABELS.get(value.lower() if isinstance(value, str) else value)
+    )
+    if known is None:
+        raise DatasetError(f"{place}: label is {value!r}", "use 1 for supported or right, and 0 for not")
+    return known
 
 
 def measure(
@@ -133,6 +143,14 @@ def compare(
     predicted = [int(score >= threshold) for score in scores]
     low, high = _interval(labels, predicted)
     area = auroc(labels, scores)
+    rho, tau = spearman(labels, scores), kendall(labels, scores)
+    intervals = {
+        "balanced_accuracy": (low, high),
+        "auroc": _area_interval(area, sum(labels), len(labels) - sum(labels)),
+        **_counted_intervals(labels, predicted),
+        "spearman": fisher(rho, len(labels), "spearman"),
+        "kendall": fisher(tau, len(labels), "kendall"),
+    }
     return Agreement(
         name=name,
         n=len(labels),
@@ -143,10 +161,11 @@ def compare(
         f1=f1(labels, predicted),
         kappa=kappa(labels, predicted),
         auroc=area,
-        spearman=spearman(labels, scores),
-        kendall=kendall(labels, scores),
+        spearman=rho,
+        kendall=tau,
         seconds=seconds,
         errors=dict(errors or {}),
+        intervals=intervals,
     )
 
 
@@ -207,7 +226,7 @@ def auroc(labels: Sequence[int], scores: Sequence[float]) -> float:
     return (total - ones * (ones + 1) / 2) / (ones * zeros)
 
 
-def spearman(labels: Sequence[int], scores: Sequence[float]) -> float:
+def spearman(labels: Sequence[float], scores: Sequence[float]) -> float:
     """Spearman's rank correlation, ties at their mean rank; 0 when either side is constant.
 
     >>> spearman([1, 0, 1, 0], [0.9, 0.1, 0.8, 0.2])
@@ -264,37 +283,108 @@ def _interval(labels: Sequence[int], predicted: Sequence[int]) -> tuple[float, f
             means += generator.binomial(len(right), math.fsum(right) / len(right), SAMPLES) / len(right)
     if not classes:
         return 0.0, 0.0
-    low, high = np.percentile(means / classes, [2.5, 97.5])
+    return _middle(means / classes)
+
+
+def _counted_intervals(labels: Sequence[int], predicted: Sequence[int]) -> dict[str, tuple[float, float]]:
+    """95 % bootstrap intervals of F1 and kappa, both made of four counts: resampling items is drawing those."""
+    import numpy as np
+
+    n = len(labels)
+    if not n:
+        return {"f1": (0.0, 0.0), "kappa": (0.0, 0.0)}
+    cells = Counter(zip(labels, predicted, strict=True))
+    shares = [cells[label, guess] / n for label in (0, 1) for guess in (0, 1)]
+    drawn = np.random.default_rng(0).multinomial(n, shares, SAMPLES).astype(float)
+    neither, wrong, lost, hit = drawn.T
+    ones, said = (lost + hit) / n, (wrong + hit) / n
+    score = np.where(ones + said > 0, 2 * hit / np.maximum(n * (ones + said), 1e-12), 1.0)
+    chance = ones * said + (1 - ones) * (1 - said)
+    beyond = np.where(chance < 1, ((neither + hit) / n - chance) / np.maximum(1 - chance, 1e-12), 0.0)
+    return {name: _middle(values) for name, values in (("f1", score), ("kappa", beyond))}
+
+
+def _middle(values: NDArray[np.float64]) -> tuple[float, float]:
+    import numpy as np
+
+    low, high = np.percentile(values, [2.5, 97.5])
     return float(low), float(high)
+
+
+def _area_interval(area: float, ones: int, zeros: int) -> tuple[float, float]:
+    """95 % interval of an AUROC by its standard error (Hanley and McNeil, Radiology 143, 1982)."""
+    if not ones or not zeros:
+        return 0.0, 1.0
+    q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
+    variance = (area * (1 - area) + (ones - 1) * (q1 - area**2) + (zeros - 1) * (q2 - area**2)) / (ones * zeros)
+    reach = 1.96 * math.sqrt(max(0.0, variance))
+    return max(0.0, area - reach), min(1.0, area + reach)
+
+
+def fisher(value: float, n: int, kind: Literal["spearman", "kendall"]) -> tuple[float, float]:
+    """95 % interval of a rank correlation through Fisher's z (Bonett and Wright, Psychometrika 65, 2000).
+
+    >>> [round(end, 2) for end in fisher(0.5, 100, "spearman")]
+    [0.33, 0.64]
+    """
+    if n <= 4:
+        return -1.0, 1.0
+    spread = (1 + value**2 / 2) / (n - 3) if kind == "spearman" else 0.437 / (n - 4)
+    middle, reach = math.atanh(max(-0.999999, min(0.999999, value))), 1.96 * math.sqrt(spread)
+    return math.tanh(middle - reach), math.tanh(middle + reach)
 
 
 # ---------------------------------------------------------------- as data and as text
 
 
-def to_json(found: Sequence[Agreement], *, engine: str, model: str, threshold: float) -> dict[str, JSON]:
-    """Every set, and over them the mean of each statistic and the sum of what is counted."""
+STATISTICS = ("balanced_accuracy", "auroc", "f1", "kappa", "spearman", "kendall")
+
+
+def to_json(
+    found: Sequence[Agreement],
+    *,
+    engine: str,
+    model: str,
+    threshold: float,
+    judged: Sequence[Mapping[str, Agreement]] = (),
+) -> dict[str, JSON]:
+    """Every set, and over them the mean of each statistic and the sum of what is counted.
+
+    `judged` are sets of judged answers: a metric each, of which the first stands for the set and the rest beside it.
+    """
+    sets: list[dict[str, JSON]] = [{**_set(one), "metric": "Faithfulness"} for one in found]
+    for metrics in judged:
+        rows = [{**_set(one), "metric": metric} for metric, one in metrics.items()]
+        sets.append({**rows[0], "beside": rows[1:]})
     return {
         "engine": engine,
         "model": model,
         "threshold": threshold,
-        **_summary(found),
-        "sets": [
-            {
-                "name": one.name,
-                **_summary([one]),
-                "positives": one.positives,
-                "balanced_accuracy_interval": [round(one.low, 4), round(one.high, 4)],
-                "errors": dict(one.errors),
-            }
-            for one in found
-        ],
+        **_summary([*found, *(next(iter(metrics.values())) for metrics in judged)]),
+        "sets": sets,
+    }
+
+
+def _set(one: Agreement) -> dict[str, JSON]:
+    intervals = {
+        f"{name}_interval": [round(end, 4) for end in ends]
+        for name, ends in one.intervals.items()
+        if name in STATISTICS
+    }
+    return {
+        "name": one.name,
+        **_summary([one]),
+        "positives": one.positives,
+        **intervals,
+        "errors": dict(one.errors),
     }
 
 
 def _summary(found: Sequence[Agreement]) -> dict[str, JSON]:
-    names = ("balanced_accuracy", "auroc", "f1", "kappa", "spearman", "kendall")
     n, seconds = sum(one.n for one in found), math.fsum(one.seconds for one in found)
-    means = {name: round(math.fsum(getattr(one, name) for one in found) / max(1, len(found)), 4) for name in names}
+    means = {
+        name: round(math.fsum(getattr(one, name) for one in found) / max(1, len(found)), 4) for name in STATISTICS
+    }
     return {
         **means,
         "n": n,
@@ -305,17 +395,27 @@ def _summary(found: Sequence[Agreement]) -> dict[str, JSON]:
 
 
 def to_table(data: Mapping[str, JSON], *, markdown: bool = False) -> str:
-    """What `to_json` gave, as a table: one row a set, and their mean."""
-    head = ("set", "n", "balanced accuracy", "AUROC", "F1", "kappa", "Spearman", "Kendall", "failed", "s an item")
-    rows: list[tuple[str, ...]] = [head]
+    """What `to_json` gave, as a table: one row a set and metric, and the mean of the sets.
+
+    On a terminal only the balanced accuracy has its interval beside it, in Markdown every statistic has.
+    """
+    mixed = any(one["metric"] != "Faithfulness" for one in data["sets"])
+    head = ["n", "balanced accuracy", "AUROC", "F1", "kappa", "Spearman", "Kendall", "failed", "s an item"]
+    rows = [["set", *(["metric"] if mixed else []), *head]]
     for one in data["sets"]:
-        low, high = one["balanced_accuracy_interval"]
-        rows.append((one["name"], *_cells(one, f"{one['balanced_accuracy']:.3f} [{low:.3f}, {high:.3f}]")))
+        rows += [
+            [one["name"], *([row["metric"]] if mixed else []), *_cells(row, whole=markdown)]
+            for row in (one, *one.get("beside", ()))
+        ]
     if len(data["sets"]) > 1:
-        rows.append(("mean", *_cells(data, f"{data['balanced_accuracy']:.3f}")))
+        rows.append(["mean", *([""] if mixed else []), *_cells(data, whole=False)])
     return "\n".join(piped(rows) if markdown else aligned(rows))
 
 
-def _cells(one: Mapping[str, JSON], accuracy: str) -> list[str]:
-    figures = [f"{one[name]:.3f}" for name in ("auroc", "f1", "kappa", "spearman", "kendall")]
-    return [str(one["n"]), accuracy, *figures, str(one["failed"]), f"{one['seconds_per_item']:.3f}"]
+def _cells(one: Mapping[str, JSON], *, whole: bool) -> list[str]:
+    def spelled(name: str, interval: bool) -> str:
+        ends = one.get(f"{name}_interval") if interval else None
+        return f"{one[name]:.3f}" + (f" [{ends[0]:.2f}, {ends[1]:.2f}]" if ends else "")
+
+    figures = [spelled(name, whole or name == "balanced_accuracy") for name in STATISTICS]
+    return [str(one["n"]), *figures, str(one["failed"]), f"{one['seconds_per_item']:.4f}"]

@@ -1,7 +1,7 @@
 """How much of a reference an answer says, and how much of an answer the reference says, claim by claim.
 
 Knows two texts and the question that both answer; knows nothing of contexts, models, engines or datasets. A
-claim is held by the other text to the degree to which that text has the terms that the claim adds to the question.
+claim is held by the other text to the degree to which that text has the words that the claim adds to the question.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from ragkit.verify import statements
 
 HELD = 0.5
 """A claim that the other text holds to this degree counts as said there, where claims are counted."""
-SHORT_TERMS = 12
-"""A reference of one fragment with at most so many terms is a short answer: a name, a date, a phrase."""
+SHORT_WORDS = 12
+"""A reference of one fragment with at most so many words is a short answer: a name, a date, a phrase."""
 CAP = 0.3
 """A claim with a number that the other text lacks, which has another one instead, is held to this degree at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A claim, what it weighs (the terms that it adds to the question), and to which degree the other text has it."""
+    """A claim, what it weighs (the words that it adds to the question), and to which degree the other text has it."""
 
     text: str
     weight: int
@@ -76,13 +76,13 @@ def is_short(reference: str, language: str = "english") -> bool:
     """
     text = reference.strip()
     sentence = text.endswith((".", "!", "?", "。")) and len(text.split()) > 3
-    return not sentence and len(statements(text)) <= 1 and len(analyse(text, language)) <= SHORT_TERMS
+    return not sentence and len(statements(text)) <= 1 and len(_words(text, language)) <= SHORT_WORDS
 
 
 def held(text: str, other: str, question: str, language: str = "english") -> list[Held]:
     """Each claim of `text` with the degree to which `other` holds it.
 
-    What the question says already is no merit of either text, so terms of the question do not count. A text that
+    What the question says already is no merit of either text, so its words do not count. A text that
     only says the question's words again is compared by those.
     """
     claims = statements(text) or [text.strip()] * bool(text.strip())
@@ -98,14 +98,34 @@ def held(text: str, other: str, question: str, language: str = "english") -> lis
 
 
 def _held(claim: str, has: frozenset[str], asked: frozenset[str], language: str) -> Held:
-    terms = frozenset(analyse(claim, language))
-    new = terms - asked
+    words = _words(claim, language)
+    new = [word for word in words if not _in(word, asked)]
     if not new:
         return Held(claim, 0, 1.0)
-    degree = len(new & has) / len(new)
-    if _numbers(new) - has and _numbers(has - asked) - terms:
+    degree = sum(_in(word, has) for word in new) / len(new)
+    said = frozenset(term for word in words for term in word)
+    if _numbers(said) - has - asked and _numbers(has - asked) - said:
         degree = min(degree, CAP)
     return Held(claim, len(new), degree)
+
+
+def _words(text: str, language: str) -> set[tuple[str, ...]]:
+    """The terms of each word: a name with its parts is one word, and so is each pair of signs of an unspaced script.
+
+    >>> sorted(_words("FedExField is in Landover", "english"))
+    [('fedexfield', 'fed', 'exfield'), ('landov',)]
+    """
+    found: set[tuple[str, ...]] = set()
+    for piece in text.split():
+        terms = tuple(analyse(piece, language))
+        whole = terms[:1] and all(term in terms[0] for term in terms)
+        found |= {terms} if whole else {(term,) for term in terms}
+    return found
+
+
+def _in(word: tuple[str, ...], terms: frozenset[str]) -> bool:
+    """Whether a word is among the terms, as it is or in its parts."""
+    return word[0] in terms or (len(word) > 1 and terms.issuperset(word[1:]))
 
 
 def _numbers(terms: frozenset[str]) -> frozenset[str]:
@@ -113,7 +133,7 @@ def _numbers(terms: frozenset[str]) -> frozenset[str]:
 
 
 def share(found: Sequence[Held]) -> float:
-    """The mean degree of the claims, each weighing as many terms as it adds; 0 for none.
+    """The mean degree of the claims, each weighing as many words as it adds; 0 for none.
 
     >>> share([Held("a", 3, 1.0), Held("b", 1, 0.0)])
     0.75
