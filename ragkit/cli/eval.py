@@ -150,9 +150,10 @@ def agreement(
     claims = [(path.stem, agreements.load_items(path, limit)) for path in files if path not in answered]
     answers = [(path.stem, judged.load_judged(path, limit)) for path in files if path in answered]
     with state.engine() as engine:
+        progress, settings = engine.progress, engine.settings
         found = [
-            agreements.measure(engine, items, name=name, faithfulness_engine=engine_name, progress=engine.progress)
-            for name, items in sets
+            agreements.measure(engine, items, name=name, faithfulness_engine=engine_name, progress=progress)
+            for name, items in claims
         ]
         compared = judged.metrics(engine.embedder, settings.lexical.language) if answers else {}
         beside = [judged.measure(items, compared, name=name, progress=progress) for name, items in answers]
