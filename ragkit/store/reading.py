@@ -253,11 +253,16 @@ class Store:
 
         A chunk whose sentences were not embedded with it is left out.
         """
-        found: dict[int, Vectors] = {}
+        # Two queries, because a join would start from the embedder, which every row has.
+        texts: dict[int, str] = {}
         for marks, values in _batched(ids):
-            rows = self._sql.rows(f"{_SENTENCES} WHERE chunks.id IN ({marks})", {**values, "embedder": embedder})
-            found.update((row["id"], unpack(row["vectors"], dimension)) for row in rows)
-        return found
+            query = f"SELECT chunks.id AS id, chunks.text_hash AS text_hash FROM chunks WHERE chunks.id IN ({marks})"
+            texts.update((row["id"], row["text_hash"]) for row in self._sql.rows(query, values))
+        vectors: dict[str, Vectors] = {}
+        for marks, values in _batched(list(texts.values())):
+            rows = self._sql.rows(f"{_SENTENCES} AND text_hash IN ({marks})", {**values, "embedder": embedder})
+            vectors.update((row["text_hash"], unpack(row["vectors"], dimension)) for row in rows)
+        return {id: vectors[key] for id, key in texts.items() if key in vectors}
 
     def symbol_names(self, ids: Sequence[int]) -> dict[int, str]:
         """The plain words of the symbol that a chunk of source code is about; other chunks are left out."""
@@ -406,8 +411,7 @@ _PASSAGES = """SELECT chunks.*, documents.path AS path, documents.title AS title
 _TEXTS = """SELECT chunks.id AS id, chunks.context AS context, chunks.prefix AS prefix, chunks.text AS text
     FROM chunks"""
 
-_SENTENCES = """SELECT chunks.id AS id, found.vectors AS vectors
-    FROM chunks JOIN sentence_vectors AS found ON found.text_hash = chunks.text_hash AND found.embedder = :embedder"""
+_SENTENCES = "SELECT text_hash, vectors FROM sentence_vectors WHERE embedder = :embedder"
 
 _CONTEXTS = """SELECT chunks.id AS id, chunks.context AS context
     FROM chunks JOIN documents ON documents.id = chunks.document_id
@@ -426,7 +430,7 @@ def _view(snapshot: SnapshotRecord) -> dict[str, int]:
     return {"corpus": snapshot.corpus_id, "snapshot": snapshot.id}
 
 
-def _batched(ids: Sequence[int]) -> Iterator[tuple[str, dict[str, int]]]:
+def _batched(ids: Sequence[int | str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """The marks of an IN list and the values that they stand for, BATCH at a time."""
     for start in range(0, len(ids), BATCH):
         values = {f"id{at}": id for at, id in enumerate(ids[start : start + BATCH])}
