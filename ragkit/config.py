@@ -117,6 +117,9 @@ class RetrieveSettings:
         "once", "Of passages with nearly the same text, once returns the best one; all returns every one."
     )
     spelling: bool = setting(True, "Correct words that the corpus does not have to the one that is clearly meant.")
+    expansion: Literal["none", "feedback", "acronyms", "paraphrases", "hyde", "parts"] = setting(
+        "none", "What is asked besides the query; paraphrases and hyde ask the language model."
+    )
     doc_versions: Literal["latest", "all"] = setting(
         "latest", "Of several versions of one document, latest searches the latest, or those that the query names."
     )

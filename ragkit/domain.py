@@ -243,6 +243,37 @@ class Query:
     corrections: tuple[Correction, ...] = ()
 
 
+ExpansionMethod = Literal["none", "feedback", "acronyms", "paraphrases", "hyde", "parts"]
+
+
+@dataclass(frozen=True, slots=True)
+class Expansion:
+    """What is asked besides a query. All may be empty: there was nothing to add."""
+
+    method: ExpansionMethod
+    added: tuple[str, ...] = ()
+    """What was added, for people."""
+    terms: tuple[str, ...] = ()
+    """Analysed terms that the lexical index is asked for, too; one said twice counts twice."""
+    own: int = 1
+    """How often the query's own terms are said beside them."""
+    queries: tuple[str, ...] = ()
+    """Queries whose vectors are averaged with the query's own."""
+    passages: tuple[str, ...] = ()
+    """Passages likewise."""
+    parts: tuple[str, ...] = ()
+    """Queries that are searched by themselves; a passage's best score counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acronym:
+    """A short form, the long one that it stands for in lower case, and how many chunks introduce it."""
+
+    short: str
+    long: str
+    chunks: int
+
+
 @dataclass(frozen=True, slots=True)
 class Ranked:
     """A ranked list's entry: a chunk id and its score in that list (higher is better)."""
@@ -339,6 +370,8 @@ class SearchResult:
     """How the query was read."""
     near_misses: tuple[NearMiss, ...] = ()
     """What ranked behind the last hit, where an explanation was asked for."""
+    expansion: Expansion | None = None
+    """What was asked besides the query, where that was wanted."""
 
 
 # ---------------------------------------------------------------- answers
@@ -656,3 +689,5 @@ class GenerationOptions:
     top_p: float = 0.95
     seed: int = 0
     stop: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+    """If there are any, the reply is one of them and nothing else; a server may put it into JSON, under `reply`."""

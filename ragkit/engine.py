@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 from ragkit import config
 from ragkit.domain import (
+    Acronym,
     Answer,
     Context,
     Document,
@@ -20,6 +21,7 @@ from ragkit.domain import (
     DuplicateGroup,
     Excerpt,
     Expand,
+    ExpansionMethod,
     LineIndex,
     Message,
     Mode,
@@ -160,6 +162,10 @@ class Engine:
         groups = sorted(self._opened.snapshot(corpus).duplicates.groups, key=lambda ids: (-len(ids), ids))
         return [DuplicateGroup(tuple(self.store.passages(ids))) for ids in groups]
 
+    def acronyms(self, corpus: str = "") -> list[Acronym]:
+        """Acronyms that the documents of a corpus introduce, the commonest first."""
+        return list(self._opened.snapshot(corpus).acronyms.all)
+
     def remove(self, corpus: str) -> None:
         """Delete a corpus: its rows and its index files. The documents themselves are not touched."""
         from ragkit.index.snapshot import remove_corpus
@@ -197,6 +203,7 @@ class Engine:
         filters: Sequence[str] = (),
         doc_version: str = "",
         expand: Expand = "none",
+        expansion: ExpansionMethod | None = None,
         explain: bool = False,
     ) -> SearchResult:
         """The passages that answer a query, best first.
@@ -204,6 +211,7 @@ class Engine:
         `limit` and `mode` default to the settings; `rerank=False` leaves the order to fusion. Filters are
         `key=value` expressions, all of which must hold. `doc_version` is a version or a range (">=1.28, <1.30") that
         documents must be of, or latest or all. A "quoted phrase" in the query must be held by every hit.
+        `expansion` says what is asked besides the query, the setting unless given.
         With `expand`, each hit comes with its neighbours or its section; with `explain`, with the sentence that
         carries it, and the passages that nearly made it are named.
         """
@@ -220,6 +228,7 @@ class Engine:
             filters=filters,
             doc_version=doc_version,
             expand=expand,
+            expansion=expansion,
             explain=explain,
         )
 
@@ -349,8 +358,8 @@ class Engine:
     def ground(self, statement: str, text: str, *, question: str = "", engine: str = "fast") -> Grounding:
         """Whether `text` bears out `statement`, sentence by sentence; no corpus is needed.
 
-        `engine` is fast, as in the check of every answer, or logits, which also asks the generator for the odds
-        of Yes against No. The threshold is `verify.min_support`.
+        `engine` is fast, as in the check of every answer; logits, which also asks the generator for the odds
+        of Yes against No; or judge, which lets it write one of the two. The threshold is `verify.min_support`.
         """
         from ragkit.verify import ENGINES, ground
 
@@ -363,6 +372,7 @@ class Engine:
             question=question,
             embedder=self.embedder,
             judge=self._judge() if engine == "logits" else None,
+            generator=self._writer() if engine == "judge" else None,
             language=self.settings.lexical.language,
         )
 
@@ -382,6 +392,15 @@ class Engine:
                 "use --set generate.backend=llama, or the engine fast",
             )
         return cast("Judge", generator)
+
+    def _writer(self) -> Generator:
+        """The generator, where there is one."""
+        if self.generator is None:
+            raise ModelUnsuitable(
+                "generate.backend extractive has no language model that could judge",
+                "use --set generate.backend=llama, or the engine fast",
+            )
+        return self.generator
 
     def _budget(self, question: str, generator: Generator | None) -> int:
         """Tokens that the sources may take: the setting, or what the window leaves."""

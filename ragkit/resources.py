@@ -12,6 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ragkit.errors import ModelUnsuitable
+
 if TYPE_CHECKING:
     from ragkit.config import Settings
     from ragkit.domain import Embedder, Generator, Progress, Reranker, Vectors
@@ -104,6 +106,15 @@ class Resources:
         return open_generator(
             settings, model_file=file, threads=self.settings.thread_count, offline=self.settings.offline
         )
+
+    def language_model(self) -> Generator:
+        """The language model. Raises ModelUnsuitable when the settings name none."""
+        if self.generator is None:
+            raise ModelUnsuitable(
+                f"generate.backend {self.settings.generate.backend} has no language model to expand a query with",
+                "use --expansion none, feedback, acronyms or parts, or --set generate.backend=llama",
+            )
+        return self.generator
 
     @cached_property
     def prompts(self) -> Prompts:

@@ -22,7 +22,7 @@ from ragkit.domain import Ranked, StageScore
 
 if TYPE_CHECKING:
     from ragkit.config import RetrieveSettings
-    from ragkit.domain import ChunkIds, DenseIndex, Embedder, LexicalIndex
+    from ragkit.domain import ChunkIds, DenseIndex, Embedder, Expansion, LexicalIndex, Vectors
 
 
 K = TypeVar("K", int, str)
@@ -124,30 +124,33 @@ def retrieve(
     allowed: ChunkIds | None = None,
     words: str | None = None,
     group_of: Mapping[int, int] | None = None,
+    expansion: Expansion | None = None,
 ) -> Retrieved:
     """Search the indexes that `settings.mode` names and fuse what they return; at most `limit` entries.
 
     An index that is None is not asked (nor is `dense` without an embedder), whatever the mode. Only ids in
     `allowed` come back, when it is given. The lexical index is asked for `words`, when they are not all of the query.
-    Of passages with the same number in `group_of`, near-duplicates, the best one comes back.
+    Of passages with the same number in `group_of`, near-duplicates, the best one comes back. An `expansion` adds
+    terms to the lexical query, and vectors whose mean with the query's is searched for.
     """
     limit = settings.limit if limit is None else limit
     depth = max(limit, settings.candidates)
     terms = text.analyse(
         query if words is None else words, language
     )  # a term said twice counts twice, as Okapi BM25 has it
+    asked = terms if expansion is None else terms * expansion.own + list(expansion.terms)
     lists: dict[str, list[Ranked]] = {}
     timings: dict[str, float] = {}
     if dense is not None and embedder is not None and settings.mode != "lexical":
         began = time.perf_counter()
-        vector = embedder.embed([query], kind="query")[0]
+        vector = _vector(query, embedder, expansion)
         timings["embed"] = time.perf_counter() - began
         began = time.perf_counter()
         lists["dense"] = dense.search(vector, depth, allowed)
         timings["dense"] = time.perf_counter() - began
     if lexical is not None and settings.mode != "dense":
         began = time.perf_counter()
-        lists["lexical"] = lexical.search(terms, depth, allowed) if terms else []
+        lists["lexical"] = lexical.search(asked, depth, allowed) if asked else []
         timings["lexical"] = time.perf_counter() - began
     began = time.perf_counter()
     fused = _once(_fuse(lists, settings), group_of or {})
@@ -155,6 +158,19 @@ def retrieve(
     stages = _stages(lists, {entry.id for entry in ranked})
     timings["fuse"] = time.perf_counter() - began
     return Retrieved(ranked, stages, tuple(dict.fromkeys(terms)), timings)
+
+
+def _vector(query: str, embedder: Embedder, expansion: Expansion | None) -> Vectors:
+    """The query's vector, or the mean of it and of those that an expansion adds, of length 1."""
+    if expansion is None or not (expansion.queries or expansion.passages):
+        vector: Vectors = embedder.embed([query], kind="query")[0]
+        return vector
+    total = embedder.embed([query, *expansion.queries], kind="query").sum(axis=0)
+    if expansion.passages:
+        total = total + embedder.embed(expansion.passages, kind="passage").sum(axis=0)
+    length = math.sqrt(float(total @ total))
+    mean: Vectors = (total / length if length else total).astype(total.dtype)
+    return mean
 
 
 def _fuse(lists: Mapping[str, Sequence[Ranked]], settings: RetrieveSettings) -> dict[int, float]:

@@ -10,14 +10,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
-from ragkit.domain import Expand, Hit, Mode, Query, SearchResult
+from ragkit.domain import Expand, ExpansionMethod, Hit, Mode, Query, Ranked, SearchResult
 from ragkit.resources import Resources, opening
 from ragkit.stopwatch import Stopwatch
 from ragkit.versions import conditions, is_named, superseded
 
 if TYPE_CHECKING:
     from ragkit.config import RetrieveSettings
-    from ragkit.domain import ChunkIds, Embedder, Passage, Reranker
+    from ragkit.domain import ChunkIds, Embedder, Expansion, Passage, Reranker
     from ragkit.index.snapshot import Snapshot
     from ragkit.retrieve import Retrieved
 
@@ -35,12 +35,15 @@ def search(
     filters: Sequence[str] = (),
     doc_version: str = "",
     expand: Expand = "none",
+    expansion: ExpansionMethod | None = None,
     explain: bool = False,
 ) -> SearchResult:
     """The passages that answer a query, best first; the parameters are those of `Engine.search`."""
     settings = opened.settings.retrieve
     if mode is not None:
         settings = dataclasses.replace(settings, mode=mode)
+    if expansion is not None:
+        settings = dataclasses.replace(settings, expansion=expansion)
     if doc_version in ("latest", "all"):
         settings = dataclasses.replace(settings, doc_versions=cast(DocVersionChoice, doc_version))
     else:
@@ -96,7 +99,12 @@ class _Search:
             scope = self._scope(filters, asked)
             allowed = self._holding(asked, scope.chunks)
         depth = max(limit, opened.settings.rerank.depth) if reranker else limit
-        found = self._retrieved(asked, max(depth, limit + NEAR_MISSES) if explain else depth, allowed)
+        expansion = None
+        if self._settings.expansion != "none":
+            with clock("expansion"):
+                expansion = self._expansion(asked, allowed)
+        depth = max(depth, limit + NEAR_MISSES) if explain else depth
+        found = self._retrieved(asked, depth, allowed, expansion)
         clock.seconds.update(found.timings)
         with clock("fetch"):
             hits = self._hits(found)
@@ -121,6 +129,7 @@ class _Search:
             reranker=reranker.name if reranker else "",
             understood=asked,
             near_misses=near_misses(behind, hits[-1]) if explain and hits else (),
+            expansion=expansion,
         )
 
     # ------------------------------------------------------------ the query
@@ -166,12 +175,59 @@ class _Search:
 
     # ------------------------------------------------------------ the hits
 
-    def _retrieved(self, asked: Query, depth: int, allowed: ChunkIds | None) -> Retrieved:
+    def _expansion(self, asked: Query, allowed: ChunkIds | None) -> Expansion | None:
+        """What is asked besides the query, as the settings say; None when that is nothing."""
+        from ragkit import expansion
+
+        method, snapshot, language = self._settings.expansion, self._snapshot, self._language
+        if method == "feedback":
+            from ragkit.text import analyse
+
+            terms = analyse(asked.words, language)
+            found = snapshot.lexical.search(terms, expansion.FEEDBACK_PASSAGES, allowed)
+            texts = self._store.indexed_texts([one.id for one in found])
+            return expansion.feedback(terms, [(one.score, texts[one.id]) for one in found], language)
+        if method == "acronyms":
+            return expansion.acronyms(snapshot.acronyms.meant(asked.text, language), language)
+        if method == "parts":
+            return expansion.parts(asked.text, language)
+        if method == "none":
+            return None
+        opened = self._opened
+        return expansion.written(
+            method,
+            asked.text,
+            opened.language_model,
+            name=opened.settings.generate.model,
+            folder=self._store.directory / "expansions",
+            language=language,
+        )
+
+    def _retrieved(
+        self, asked: Query, depth: int, allowed: ChunkIds | None, expansion: Expansion | None
+    ) -> Retrieved:
+        """The ranking of the query, or of it and its parts."""
+        whole = self._ranked(asked.text, asked.words, depth, allowed, expansion)
+        if expansion is None or not expansion.parts:
+            return whole
+        from ragkit.expansion import merged
+
+        others = [self._ranked(part, part, depth, allowed, None) for part in expansion.parts]
+        every = [whole, *others]
+        best = merged(*({entry.id: entry.score for entry in one.ranked} for one in every))
+        seconds = {stage: sum(one.timings.get(stage, 0.0) for one in every) for stage in whole.timings}
+        stages = {id: next(one.stages[id] for one in every if id in one.stages) for id in best}
+        ranked = tuple(Ranked(id, score) for id, score in list(best.items())[:depth])
+        return dataclasses.replace(whole, ranked=ranked, stages=stages, timings=seconds)
+
+    def _ranked(
+        self, query: str, words: str, depth: int, allowed: ChunkIds | None, expansion: Expansion | None
+    ) -> Retrieved:
         from ragkit.retrieve import retrieve
 
         settings, snapshot = self._settings, self._snapshot
         return retrieve(
-            asked.text,
+            query,
             snapshot.dense if settings.mode != "lexical" else None,
             snapshot.lexical if settings.mode != "dense" else None,
             self._embedder,
@@ -179,8 +235,9 @@ class _Search:
             language=self._language,
             limit=depth,
             allowed=allowed,
-            words=asked.words,
+            words=words,
             group_of=snapshot.duplicates.group_of if settings.duplicates == "once" else None,
+            expansion=expansion,
         )
 
     def _hits(self, found: Retrieved) -> tuple[Hit, ...]:

@@ -26,6 +26,7 @@ ROWS = [
         "expand",
         "explain",
         "disagree",
+        "expansion",
         "context",
         "generate",
         "verify",

@@ -13,6 +13,7 @@ from ragkit.cli.common import (
     color_wanted,
     doc_version_option,
     emit,
+    expansion_option,
     format_option,
     pass_state,
     terminal_width,
@@ -33,6 +34,7 @@ def _generation_options(function: Any) -> Any:
             click.option("--no-llm", is_flag=True, help="Answer with the best sentences; no language model."),
             click.option("--filter", "filters", multiple=True, metavar="KEY=VALUE", help="As for search."),
             doc_version_option,
+            expansion_option,
             click.option(
                 "--expand",
                 type=click.Choice(["none", "neighbours", "section"]),
@@ -56,6 +58,7 @@ def _apply(state: State, options: dict[str, Any]) -> None:
     if options.pop("no_spelling"):
         state.override("retrieve.spelling", False)
     state.override("context.expand", options.pop("expand"))
+    state.override("retrieve.expansion", options.pop("expansion"))
     for key in ("model", "max_tokens", "temperature", "top_k", "top_p", "seed"):
         state.override(f"generate.{key}", options.pop(key))
 

@@ -173,6 +173,15 @@ def doc_version_option(function: F) -> F:
     )(function)
 
 
+def expansion_option(function: F) -> F:
+    """`--expansion`, what is asked besides the query."""
+    return click.option(
+        "--expansion",
+        type=click.Choice(["none", "feedback", "acronyms", "paraphrases", "hyde", "parts"]),
+        help="Ask for more than the query says; docs/search.md tells what each adds.",
+    )(function)
+
+
 def emit(data: Any) -> None:
     """One JSON document on stdout."""
     click.echo(json.dumps(data, ensure_ascii=False, indent=2))

@@ -60,13 +60,17 @@ def show(state: State, name: str, format_: str) -> None:
 @corpus.command()
 @click.argument("name", default="")
 @click.option("--duplicates", is_flag=True, help="Instead, list the passages that say nearly the same.")
+@click.option("--acronyms", is_flag=True, help="Instead, list the acronyms that the documents introduce.")
 @click.option("--outcome", multiple=True, type=click.Choice(OUTCOMES), help="Only these files. May be repeated.")
 @format_option("jsonl")
 @pass_state
-def status(state: State, name: str, duplicates: bool, outcome: tuple[str, ...], format_: str) -> None:
+def status(state: State, name: str, duplicates: bool, acronyms: bool, outcome: tuple[str, ...], format_: str) -> None:
     """What the latest ingest did with each file, and why."""
     if duplicates:
         _duplicates(state, name, format_)
+        return
+    if acronyms:
+        _acronyms(state, name, format_)
         return
     with state.engine() as engine:
         at = engine.status(name)
@@ -100,6 +104,22 @@ def _duplicates(state: State, name: str, format_: str) -> None:
         click.echo(render.duplicates_text(groups))
     else:
         state.say("no two passages say nearly the same")
+
+
+def _acronyms(state: State, name: str, format_: str) -> None:
+    """Each short form with its long one, the commonest first."""
+    with state.engine() as engine:
+        at = engine.status(name)
+        found = engine.acronyms(name)
+    rows = [{"short": one.short, "long": one.long, "chunks": one.chunks} for one in found]
+    if format_ == "json":
+        emit({**_json(at), "acronyms": rows})
+    elif format_ == "jsonl":
+        emit_lines(rows)
+    elif rows:
+        click.echo(table((row.values() for row in rows), ["SHORT", "LONG", "CHUNKS"]))
+    else:
+        state.say("no document introduces an acronym")
 
 
 @corpus.command()

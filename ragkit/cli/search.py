@@ -14,13 +14,14 @@ from ragkit.cli.common import (
     doc_version_option,
     emit,
     emit_lines,
+    expansion_option,
     format_option,
     pass_state,
     terminal_width,
 )
 
 if TYPE_CHECKING:
-    from ragkit.domain import Expand, Mode
+    from ragkit.domain import Expand, ExpansionMethod, Mode
 
 
 @click.command(cls=Command)
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     "--filter", "filters", multiple=True, metavar="KEY=VALUE", help="Only documents that match; repeatable."
 )
 @doc_version_option
+@expansion_option
 @format_option("jsonl", "md")
 @pass_state
 def search(
@@ -58,6 +60,7 @@ def search(
     explain: bool,
     filters: tuple[str, ...],
     doc_version: str,
+    expansion: ExpansionMethod | None,
     format_: str,
 ) -> None:
     """Find the passages that answer QUERY. A "quoted phrase" must match.
@@ -78,6 +81,7 @@ def search(
             filters=filters,
             doc_version=doc_version,
             expand=expand,
+            expansion=expansion,
             explain=explain,
         )
     for notice in result.notices:

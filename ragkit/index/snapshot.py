@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from ragkit.errors import CorpusNotFound, RagkitError, SnapshotError
-from ragkit.index import dense, duplicates, lexical, versions, vocabulary
+from ragkit.index import acronyms, dense, duplicates, lexical, versions, vocabulary
+from ragkit.index.acronyms import Acronyms
 from ragkit.index.duplicates import Duplicates
 from ragkit.index.lock import writer_lock
 from ragkit.index.versions import DocVersions
@@ -38,10 +39,12 @@ if TYPE_CHECKING:
 FORMAT = 1
 """Version of the folder's layout."""
 MANIFEST, DENSE_FILE, LEXICAL_FOLDER = "manifest.json", "dense.faiss", "lexical"
-VOCABULARY_FILE, DUPLICATES_FOLDER = "vocabulary.tsv", "duplicates"
+VOCABULARY_FILE, ACRONYMS_FILE, DUPLICATES_FOLDER = "vocabulary.tsv", "acronyms.tsv", "duplicates"
 VERSIONS_FOLDER = "versions"
 VERSIONS = f"{VERSIONS_FOLDER}/{versions.VERSIONS_FILE}"
 SIGNATURES = f"{DUPLICATES_FOLDER}/{duplicates.SIGNATURES_FILE}"
+DERIVED = {VOCABULARY_FILE, ACRONYMS_FILE, VERSIONS, SIGNATURES}
+"""Files that a snapshot of an earlier ragkit may lack."""
 BLOCK = 4096
 """Chunks whose texts are read at a time."""
 
@@ -88,6 +91,7 @@ class Snapshot:
         self._dense: DenseIndex | None = None
         self._lexical: LexicalIndex | None = None
         self.vocabulary = Vocabulary(record.directory / VOCABULARY_FILE)
+        self.acronyms = Acronyms(record.directory / ACRONYMS_FILE)
         self.duplicates = Duplicates(record.directory / DUPLICATES_FOLDER)
         self.versions = DocVersions(record.directory / VERSIONS_FOLDER)
         self._lease = _lease(record.directory / MANIFEST)
@@ -194,7 +198,7 @@ def build(
     parts = _Parts(writer, record, base)
     facts = parts.write_dense(aside / DENSE_FILE, dense_settings)
     engine = parts.write_lexical(aside / LEXICAL_FOLDER, lexical_settings)
-    parts.write_vocabulary(aside / VOCABULARY_FILE)
+    parts.write_words(aside)
     parts.write_duplicates(aside / DUPLICATES_FOLDER)
     parts.write_versions(aside / VERSIONS_FOLDER)
     files = {
@@ -289,16 +293,18 @@ class _Parts:
             lexical.extend(base.directory / LEXICAL_FOLDER, folder, engine, removed, texts, settings.language)
         return engine
 
-    def write_vocabulary(self, path: Path) -> None:
+    def write_words(self, folder: Path) -> None:
+        """The vocabulary and the acronyms: both count chunks, and go on from what the base has counted."""
         import numpy as np
 
         store, base, known = self._writer.store, self._base, self._base_manifest
-        if base is None or known is None or VOCABULARY_FILE not in known.files or not len(self._old):
-            vocabulary.build(path, (text for _, text in store.chunk_texts(self._record)))
-            return
-        removed = [int(id) for id in np.setdiff1d(self._old, self._ids, assume_unique=True)]
-        added = (text for _, text in store.chunk_texts(self._record, int(self._old[-1])))
-        vocabulary.extend(base.directory / VOCABULARY_FILE, path, store.indexed_texts(removed).values(), added)
+        for name, counted in ((VOCABULARY_FILE, vocabulary), (ACRONYMS_FILE, acronyms)):
+            if base is None or known is None or name not in known.files or not len(self._old):
+                counted.build(folder / name, (text for _, text in store.chunk_texts(self._record)))
+                continue
+            removed = [int(id) for id in np.setdiff1d(self._old, self._ids, assume_unique=True)]
+            added = (text for _, text in store.chunk_texts(self._record, int(self._old[-1])))
+            counted.extend(base.directory / name, folder / name, store.indexed_texts(removed).values(), added)
 
     def write_duplicates(self, folder: Path) -> None:
         import numpy as np

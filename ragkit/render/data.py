@@ -15,6 +15,7 @@ from ragkit.domain import (
     Context,
     Draft,
     DuplicateGroup,
+    Expansion,
     Hit,
     IngestReport,
     OtherVersion,
@@ -37,10 +38,16 @@ def search_json(result: SearchResult, *, explain: bool = False) -> dict[str, Any
         "hits": [hit_json(hit, explain=explain) for hit in result.hits],
         "timings": _seconds(result.timings),
         "notices": list(result.notices),
+        "expansion": _expansion(result.expansion) if result.expansion else None,
     }
     if explain:
         data["near_misses"] = [{**hit_json(one.hit, explain=True), "why": one.why} for one in result.near_misses]
     return data
+
+
+def _expansion(expansion: Expansion) -> dict[str, Any]:
+    """What was asked besides a query."""
+    return {"method": expansion.method, "added": list(expansion.added)}
 
 
 def _query(query: Query) -> dict[str, Any]:

@@ -1,0 +1,164 @@
+"""What is asked besides a query: terms of what it finds first, acronyms spelled out, other words for it, its parts.
+
+Knows the text of a query, texts of passages and what a language model writes; knows nothing of indexes, the store or
+how hits are ordered. Five methods, each of which gives an `Expansion`:
+
+    feedback      terms that weigh most in the first passages (RM3: Abdul-Jaleel et al., "UMass at TREC 2004")
+    acronyms      HPA for horizontal pod autoscaler and the other way round, as the corpus itself introduces them
+    paraphrases   the question in other words, by the language model (multi-query)
+    hyde          a passage as it might answer, by the language model (Gao et al., "Precise Zero-Shot Dense Retrieval
+                  without Relevance Labels", ACL 2023)
+    parts         the questions that a question is made of, each searched by itself
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from ragkit.domain import Expansion, ExpansionMethod, GenerationOptions, Generator, Message, text_hash
+from ragkit.files import write_whole
+from ragkit.text import analyse
+
+FEEDBACK_PASSAGES = 10
+FEEDBACK_TERMS = 10
+FEEDBACK_SHARE = 0.4
+"""What the added terms count of the lexical query; its own terms have the rest."""
+OWN = 4
+"""How often the query's own terms are said: weights are whole numbers, and four are fine enough."""
+PARAPHRASES = 3
+PART_TERMS = 2
+"""A part with fewer terms asks nothing by itself."""
+MOST_PARTS = 4
+MAX_TOKENS = {"paraphrases": 80, "hyde": 80}
+PROMPTS = {
+    "paraphrases": (
+        "Write {count} other ways to ask the question, each on its own line. Use other words where there are other "
+        "words. Write nothing else.",
+        "Question: {question}\n\n{count} other ways to ask it, one a line:",
+    ),
+    "hyde": (
+        "Write two sentences that answer the question, as they would stand in the documentation of the software that "
+        "it is about. Write nothing else.",
+        "Question: {question}",
+    ),
+}
+
+_ASKING = (
+    r"(?:how|what|why|when|where|which|who|whose|can|could|does|do|did|is|are|was|should|must|will|would|may|has)\b"
+)
+_BETWEEN = re.compile(
+    rf"\?\s+(?=\S)|;\s+|,?\s+(?:and|or|as well as|but)\s+(?:also\s+)?(?={_ASKING})|,\s+(?={_ASKING})",
+    re.IGNORECASE,
+)
+_LISTED = re.compile(r"^[\s\-*•\d.)\"'“]+|[\s\"'”]+$")
+
+
+# ---------------------------------------------------------------- by rule
+
+
+def feedback(terms: Sequence[str], passages: Sequence[tuple[float, str]], language: str) -> Expansion:
+    """RM3 over the lexical side: terms of the first passages (score, text), weighed by how much of each they are.
+
+    Terms and passages are in the analysed form of `language`; a term of the query that is found again counts more.
+    """
+    total = math.fsum(score for score, _ in passages) or 1.0
+    model: dict[str, float] = {}
+    for score, text in passages:
+        counts = Counter(analyse(text, language))
+        length = sum(counts.values()) or 1
+        for term, count in counts.items():
+            if len(term) > 1 and not term.isdigit():
+                model[term] = model.get(term, 0.0) + score / total * count / length
+    best = sorted(model.items(), key=lambda item: (-item[1], item[0]))[:FEEDBACK_TERMS]
+    mass = math.fsum(weight for _, weight in best) or 1.0
+    # As many words as bring the added ones to their share of the whole query.
+    words = len(terms) * OWN * FEEDBACK_SHARE / (1 - FEEDBACK_SHARE)
+    added = [term for term, weight in best for _ in range(round(words * weight / mass))]
+    return Expansion("feedback", tuple(dict.fromkeys(added)), tuple(added), OWN)
+
+
+def acronyms(known: Sequence[tuple[str, str]], language: str) -> Expansion:
+    """Terms of the other spelling of each (written, meant) pair of a query."""
+    terms = [term for _, meant in known for term in analyse(meant, language)]
+    return Expansion("acronyms", tuple(f"{written}: {meant}" for written, meant in known), tuple(terms))
+
+
+def parts(text: str, language: str) -> Expansion:
+    """The questions that a question is made of; none when it is one.
+
+    >>> parts("How do I restore a backup, and what ports does the server listen on?", "english").parts
+    ('How do I restore a backup', 'what ports does the server listen on?')
+    >>> parts("How are pods created and deleted?", "english").parts
+    ()
+    """
+    found = [part.strip(" ,;") for part in _BETWEEN.split(text)]
+    found = [part for part in found if len(set(analyse(part, language))) >= PART_TERMS]
+    several = tuple(found) if 2 <= len(found) <= MOST_PARTS else ()
+    return Expansion("parts", several, parts=several)
+
+
+def merged(*rankings: Mapping[int, float]) -> dict[int, float]:
+    """Scores of a whole question and of its parts in one ranking, best first: a passage's best score counts.
+
+    >>> merged({1: 0.5, 2: 0.4}, {2: 0.6}, {3: 0.45})
+    {2: 0.6, 1: 0.5, 3: 0.45}
+    """
+    best: dict[int, float] = {}
+    for scores in rankings:
+        for id, score in scores.items():
+            best[id] = max(score, best.get(id, 0.0))
+    return dict(sorted(best.items(), key=lambda item: (-item[1], item[0])))
+
+
+# ---------------------------------------------------------------- by the language model
+
+
+def written(
+    method: ExpansionMethod,
+    question: str,
+    generator: Callable[[], Generator],
+    *,
+    name: str,
+    folder: Path,
+    language: str,
+) -> Expansion:
+    """What a language model of that name writes to a question, or wrote before: it is kept in `folder`.
+
+    The generator is opened only for what is not kept. It is asked greedily, so the same question gets the same reply.
+    """
+    system, user = PROMPTS[method]
+    question = " ".join(question.split())
+    values = {"count": str(PARAPHRASES), "question": question}
+    asked = [system.format(**values), user.format(**values)]
+    kept = folder / f"{text_hash(json.dumps([method, name, MAX_TOKENS[method], asked]))[:32]}.json"
+    if (reply := _kept(kept)) is None:
+        messages = [Message("system", asked[0]), Message("user", asked[1])]
+        options = GenerationOptions(max_tokens=MAX_TOKENS[method], temperature=0.0)
+        reply = "".join(generator().generate(messages, options)).strip()
+        table = {"method": method, "question": question, "reply": reply}
+        with suppress(OSError):  # a store that cannot be written to is no reason not to search
+            write_whole(kept, json.dumps(table, ensure_ascii=False).encode())
+    if method == "hyde":
+        passage = (reply,) if reply else ()
+        return Expansion(method, passage, passages=passage)
+    lines = [_LISTED.sub("", line) for line in reply.splitlines()]
+    asked_as = question.casefold().rstrip(" ?.")
+    others = dict.fromkeys(line for line in lines if line and line.casefold().rstrip(" ?.") != asked_as)
+    said = tuple(others)[:PARAPHRASES]
+    terms = tuple(term for line in said for term in analyse(line, language))
+    return Expansion(method, said, terms, own=len(said) or 1, queries=said)
+
+
+def _kept(path: Path) -> str | None:
+    """A reply of before; None when there is none, or none that can be read."""
+    try:
+        reply = json.loads(path.read_text(encoding="utf-8"))["reply"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return reply if isinstance(reply, str) else None
