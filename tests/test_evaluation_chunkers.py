@@ -148,7 +148,7 @@ def engine(tmp_path: Path) -> Engine:
 def test_every_strategy_at_every_size_is_scored_and_the_users_store_stays_as_it_was(tmp_path: Path) -> None:
     data = excerpts.load(write_csv(tmp_path / "set", [row("kept for 30 days"), row("port 8080", "Which port?")]))
     with engine(tmp_path) as opened:
-        found = chunkers.compare(opened, data, ["markdown", "semantic"], [24, 48], passages=2)
+        found = chunkers.compare(opened, data, ["markdown", "semantic"], [24, 48], passages=2, budget_tokens=30)
         assert opened.corpora() == []
     assert [(cut.strategy, cut.size_tokens) for cut in found] == [
         ("markdown", 24),
@@ -157,33 +157,44 @@ def test_every_strategy_at_every_size_is_scored_and_the_users_store_stays_as_it_
         ("semantic", 48),
     ]
     for cut in found:
-        assert list(cut.scores) == list(SCORES)
+        assert list(cut.scores) == [*SCORES, "Recall@30tokens"]
         assert all(set(values) == {"1", "2"} for values in cut.scores.values())
         assert cut.scores["Recall"]["1"] == 1.0
         assert not cut.errors
-    shown = chunkers.to_json(found, data, embedder="hash", default="markdown", passages=2, budget_tokens=0)
+    shown = chunkers.to_json(found, data, embedder="hash", default="markdown", passages=2, budget_tokens=30)
     assert [bool(cut["differences"]) for cut in shown["cuts"]] == [False, True, False, True]
     assert "semantic" in chunkers.to_table(shown)
     assert "| semantic | 24 |" in chunkers.to_table(shown, markdown=True)
 
 
-def test_a_budget_takes_what_fits_and_cuts_the_last_passage(tmp_path: Path) -> None:
-    data = excerpts.load(write_csv(tmp_path / "set", [row("kept for 30 days")]))
+def test_within_a_budget_is_what_fits_and_the_last_passage_is_cut(tmp_path: Path) -> None:
+    data = excerpts.load(write_csv(tmp_path / "set", [row(GUIDE.strip())]))
     with engine(tmp_path) as opened:
-        (cut,) = chunkers.compare(opened, data, ["fixed"], [24], budget_tokens=30)
-    assert cut.tokens_per_question == pytest.approx(30.0)
+        few, most = (
+            chunkers.compare(opened, data, ["fixed"], [24], passages=1, budget_tokens=budget)[0].scores
+            for budget in (12, 10_000)
+        )
+    assert 0.0 < few["Recall@12tokens"]["1"] < few["Recall"]["1"] < 0.5
+    assert most["Recall@10000tokens"]["1"] > 0.9
 
 
 def test_marked_words_that_are_in_no_document_are_counted_or_refused(tmp_path: Path) -> None:
     rows = [row("kept for 30 days"), row("kept for ever")]
     with engine(tmp_path) as opened:
         data = excerpts.load(write_csv(tmp_path / "one", rows))
-        found = chunkers.compare(opened, data, ["fixed"], [40])
-        shown = chunkers.to_json(found, data, embedder="hash", default="fixed", passages=5, budget_tokens=0)
+        found = chunkers.compare(opened, data, ["fixed"], [40], passages=5, budget_tokens=50)
+        shown = chunkers.to_json(found, data, embedder="hash", default="fixed", passages=5, budget_tokens=50)
         assert (shown["n"], shown["not_found"]) == (1, 1)
         assert "the marked words of 1 questions are not in the documents" in chunkers.to_table(shown)
         with pytest.raises(DatasetError, match="kept for ever"):
-            chunkers.compare(opened, excerpts.load(write_csv(tmp_path / "two", rows[1:])), ["fixed"], [40])
+            chunkers.compare(
+                opened,
+                excerpts.load(write_csv(tmp_path / "two", rows[1:])),
+                ["fixed"],
+                [40],
+                passages=5,
+                budget_tokens=50,
+            )
 
 
 def test_a_folder_that_is_no_set_is_one_clear_message(tmp_path: Path) -> None:

@@ -196,7 +196,9 @@ def agreement(
 )
 @click.option("-k", "passages", type=click.IntRange(1), default=5, show_default=True, help="Passages a question.")
 @click.option(
-    "--budget-tokens", type=click.IntRange(0), default=0, help="Retrieve so many tokens in place of -k passages."
+    "--budget-tokens",
+    type=click.IntRange(1),
+    help="Also the recall of the passages that fill so many tokens.  [default: context.budget_tokens]",
 )
 @format_option("jsonl", "md")
 @pass_state
@@ -207,7 +209,7 @@ def chunking(
     strategies: tuple[str, ...],
     sizes: tuple[int, ...],
     passages: int,
-    budget_tokens: int,
+    budget_tokens: int | None,
     format_: str,
 ) -> None:
     """Compare ways to cut documents into chunks: recall, precision and IoU of the very words that answer.
@@ -220,17 +222,19 @@ def chunking(
 
     data = excerpts.load(dataset, limit)
     with state.engine() as engine:
-        chunk = engine.settings.chunk
+        chunk, budget = engine.settings.chunk, budget_tokens or engine.settings.context.budget_tokens
         window = engine.embedder.max_tokens
-        for size in sorted({size for size in sizes if size > window}):
-            state.say(f"the embedder reads {window} tokens: chunks of {size} are chunks of {window}")
+        wanted = sorted(set(sizes or (chunk.size_tokens,)))
+        too_long = [size for size in wanted if size > window][1:]
+        for size in too_long:
+            state.say(f"the embedder reads {window} tokens; chunks of {size} would be no longer, and are left out")
         found = chunkers.compare(
             engine,
             data,
             strategies or list(STRATEGIES),
-            list(dict.fromkeys(min(size, window) for size in sizes or (chunk.size_tokens,))),
+            [size for size in wanted if size not in too_long],
             passages=passages,
-            budget_tokens=budget_tokens,
+            budget_tokens=budget,
             progress=engine.progress,
         )
         shown = chunkers.to_json(
@@ -239,7 +243,7 @@ def chunking(
             embedder=engine.settings.embed.model,
             default=chunk.strategy,
             passages=passages,
-            budget_tokens=budget_tokens,
+            budget_tokens=budget,
         )
     if format_ == "json":
         emit(shown)

@@ -18,7 +18,7 @@ from ragkit.domain import JSON, Hit, Progress
 from ragkit.errors import CorpusError, DatasetError, ModelError, RagkitError, SnapshotError, StoreError
 from ragkit.evaluation.excerpts import Asked, ExcerptSet, Texts
 from ragkit.evaluation.measures import Interval, bootstrap, paired_bootstrap
-from ragkit.evaluation.spans import SCORES, Stretch, score
+from ragkit.evaluation.spans import SCORES, Stretch, length, score, shared
 from ragkit.evaluation.tables import aligned, piped
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 _SETUP = (CorpusError, SnapshotError, StoreError, ModelError)
 """Errors that every question would meet."""
-COMPARED = ("Recall", "IoU")
-"""What is told of each strategy beside the default one of the same size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +37,7 @@ class Cut:
     chunks: int
     tokens_per_chunk: float
     tokens_per_question: float
-    """Tokens of the embedder that were retrieved, headings in front of chunks included."""
+    """Tokens of the embedder that the passages have, headings in front of chunks included."""
     seconds: float
     scores: Mapping[str, Mapping[str, float]]
     errors: Mapping[str, str] = field(default_factory=dict)
@@ -56,15 +54,15 @@ def compare(
     strategies: Sequence[str],
     sizes: Sequence[int],
     *,
-    passages: int = 5,
-    budget_tokens: int = 0,
+    passages: int,
+    budget_tokens: int,
     progress: Progress | None = None,
 ) -> list[Cut]:
     """Ingest the documents of the set with each strategy at each size, search every question, score what is found.
 
-    All but the chunks is as the engine's settings have it. `passages` are retrieved for a question or, when
-    `budget_tokens` is above 0, as many as fit into it, the last one cut: what a prompt of that size could show.
-    Raises DatasetError when marked words are not in the documents.
+    All but the chunks is as the engine's settings have it. A question is scored on its first `passages`; of those
+    that fill `budget_tokens`, the last one cut, only the recall is taken: what a prompt of that size could show,
+    whatever the size of a chunk. Raises DatasetError when the marked words of no question are in the documents.
     """
     from ragkit import Engine
 
@@ -95,8 +93,8 @@ def _measured(engine: Engine, data: ExcerptSet, passages: int, budget: int, prog
         chunks[document.path] = [Stretch(document.path, chunk.start, chunk.end) for chunk in cut]
         tokens.extend(chunk.tokens for chunk in cut)
     gold = _anchored(data, Texts(texts))
-    limit = passages if not budget else max(passages, 4 * math.ceil(budget / settings.size_tokens))
-    scores: dict[str, dict[str, float]] = {measure: {} for measure in SCORES}
+    limit = max(passages, 4 * math.ceil(budget / settings.size_tokens))
+    scores: dict[str, dict[str, float]] = {measure: {} for measure in (*SCORES, within(budget))}
     errors: dict[str, str] = {}
     taken = 0.0
     for at, (asked, wanted) in enumerate(gold):
@@ -109,11 +107,13 @@ def _measured(engine: Engine, data: ExcerptSet, passages: int, budget: int, prog
             raise
         except RagkitError as error:
             errors[asked.id] = str(error)
-        retrieved, spent = _within(hits, budget) if budget else _first(hits, passages)
-        taken += spent
+        first = [hit.passage for hit in hits[:passages]]
+        taken += sum(one.chunk.tokens for one in first)
+        retrieved = [Stretch(one.path, one.chunk.start, one.chunk.end) for one in first]
         near = [chunk for path in {one.path for one in wanted} for chunk in chunks[path]]
         for measure, value in score(retrieved, wanted, near).items():
             scores[measure][asked.id] = value
+        scores[within(budget)][asked.id] = shared(_fitting(hits, budget), wanted) / length(wanted)
     if progress:
         progress("search", len(gold), len(gold))
     return Cut(
@@ -140,15 +140,13 @@ def _anchored(data: ExcerptSet, texts: Texts) -> list[tuple[Asked, tuple[Stretch
     return found
 
 
-def _first(hits: Sequence[Hit], passages: int) -> tuple[list[Stretch], float]:
-    """The first passages, and their tokens."""
-    shown = [hit.passage for hit in hits[:passages]]
-    stretches = [Stretch(one.path, one.chunk.start, one.chunk.end) for one in shown]
-    return stretches, float(sum(one.chunk.tokens for one in shown))
+def within(budget: int) -> str:
+    """The name of the recall within so many tokens."""
+    return f"Recall@{budget}tokens"
 
 
-def _within(hits: Sequence[Hit], budget: int) -> tuple[list[Stretch], float]:
-    """What fits of the passages, best first, and its tokens; the last is cut in the proportion of what is left."""
+def _fitting(hits: Sequence[Hit], budget: int) -> list[Stretch]:
+    """What fits of the passages, best first; the last is cut in the proportion of what is left."""
     found: list[Stretch] = []
     left = float(budget)
     for hit in hits:
@@ -158,7 +156,7 @@ def _within(hits: Sequence[Hit], budget: int) -> tuple[list[Stretch], float]:
         left -= share * chunk.tokens
         if left <= 0:
             break
-    return found, budget - left
+    return found
 
 
 # ---------------------------------------------------------------- what is shown
@@ -176,7 +174,7 @@ def to_json(
         "not_found": len(data.questions) - asked,
         "without_gold": data.without_gold,
         "embedder": embedder,
-        "passages": 0 if budget_tokens else passages,
+        "passages": passages,
         "budget_tokens": budget_tokens,
         "default": default,
         "cuts": [_cut_json(cut, _rival(cut, cuts, default)) for cut in cuts],
@@ -190,7 +188,7 @@ def _rival(cut: Cut, cuts: Sequence[Cut], default: str) -> Cut | None:
 
 def _cut_json(cut: Cut, rival: Cut | None) -> dict[str, JSON]:
     differences: dict[str, JSON] = {}
-    for name in COMPARED if rival else ():
+    for name in cut.scores if rival else ():
         difference = paired_bootstrap(cut.scores[name], rival.scores[name])  # type: ignore[union-attr]
         differences[name] = {**_interval(difference.interval), "p": round(difference.p, 4)}
     return {
@@ -214,22 +212,25 @@ def to_table(found: Mapping[str, JSON], *, markdown: bool = False) -> str:
     """What `to_json` gave as tables, each mean with its interval, and what else has to be said."""
     cuts: Sequence[Mapping[str, JSON]] = found["cuts"]
     draw = piped if markdown else aligned
-    rows = [["strategy", "size", "chunks", "tokens", *SCORES]]
+    names = (*SCORES, within(found["budget_tokens"]))
+    rows = [["strategy", "size", "chunks", "tokens", *names]]
     for cut in cuts:
-        cells = [_cell(cut["measures"][name]) for name in SCORES]
+        cells = [_cell(cut["measures"][name]) for name in names]
         tokens = f"{cut['tokens_per_question']:.0f}"
         rows.append([cut["strategy"], str(cut["size_tokens"]), str(cut["chunks"]), tokens, *cells])
-    asked = f"{found['budget_tokens']} tokens" if found["budget_tokens"] else f"{found['passages']} passages"
+    about = f"{found['n']} questions, {found['passages']} passages each, embedder {found['embedder']}"
     lines = [
-        f"chunking on {found['dataset']} ({found['n']} questions, {asked} each, embedder {found['embedder']})",
+        f"chunking on {found['dataset']} ({about})",
         "",
         *draw(rows, range(1, len(rows[0]))),
     ]
     rivals = [cut for cut in cuts if cut["differences"]]
     if rivals:
-        rows = [["strategy", "size", *(f"{name}, difference from {found['default']}" for name in COMPARED)]]
+        compared = ("IoU", names[-1])
+        rows = [["strategy", "size", *(f"{name}, difference from {found['default']}" for name in compared)]]
         for cut in rivals:
-            cells = [f"{_cell(one, '+')}, p {one['p']:.3f}" for one in cut["differences"].values()]
+            told = [cut["differences"][name] for name in compared]
+            cells = [f"{_cell(one, '+')}, p {one['p']:.3f}" for one in told]
             rows.append([cut["strategy"], str(cut["size_tokens"]), *cells])
         lines += ["", *draw(rows, range(1, len(rows[0])))]
     return "\n".join([*lines, *_footnotes(found)])
