@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ragkit.domain import JSON, Hit, Passage, Progress
-from ragkit.errors import DatasetError
+from ragkit.errors import DatasetError, UsageError
 from ragkit.evaluation import run
 from ragkit.evaluation.datasets import Gold, Question, plain_words
 from ragkit.evaluation.passages import PATTERNS, Fact, View, plain
@@ -39,9 +39,11 @@ SHARES: Mapping[str, float] = {
 """How much of a set is of each kind, as far as the corpus yields it; the first kind takes what is left."""
 _WEIGHTS = {
     "heading": 2.0, "faq": 2.0, "definition": 2.0, "purpose": 3.0, "condition": 3.0, "reason": 2.0, "order": 1.0,
-    "default": 2.0, "list": 2.0, "entry": 1.5, "table": 1.5, "signature": 2.0,
+    "default": 2.0, "list": 2.0, "entry": 1.5, "table": 1.5, "signature": 2.0, "written": 4.0,
 }  # fmt: skip
 assert set(_WEIGHTS) == set(PATTERNS)
+WRITTEN_SHARE = 1 / 3
+"""With --llm, so many of the questions' statements are offered with a question of the language model's."""
 FACTS_PER_QUESTION = 16
 """Reading stops at so many facts for each question wanted, once enough documents were read."""
 _TRIES = 8
@@ -84,6 +86,8 @@ class Generated:
 @dataclass(slots=True)
 class _Pool:
     found: list[Found] = field(default_factory=list)
+    some: list[Passage] = field(default_factory=list)
+    """A few passages of each document, for the language model."""
     documents: int = 0
     passages: int = 0
 
@@ -108,6 +112,7 @@ def generate(
     status = engine.status(corpus)
     chooser = random.Random(seed)
     pool = _read(engine, status.corpus.name, count, chooser, progress)
+    dropped = _write(engine, pool, count, chooser, progress) if llm else Counter()
     maker = _Maker(engine, status.corpus.name, k, chooser, _ordered(pool.found, chooser), pool.documents, count)
     entries = maker.make(_quotas(count, kinds), progress)
     if not entries:
@@ -125,7 +130,7 @@ def generate(
         documents=pool.documents,
         passages=pool.passages,
         facts=len(pool.found),
-        dropped=dict(sorted(maker.dropped.items())),
+        dropped=dict(sorted((maker.dropped + dropped).items())),
         seconds=time.perf_counter() - began,
     )
 
@@ -143,15 +148,37 @@ def _read(engine: Engine, corpus: str, count: int, chooser: random.Random, progr
             break
         pool.documents += 1
         heading: tuple[str, ...] | None = None
+        passages: list[Passage] = []
         for passage in engine.store.document_passages(document.id):
             chunk = passage.chunk
             pool.passages += 1
             view = View(chunk.text, chunk.heading, passage.title, opens=chunk.heading != heading)
             pool.found += [Found(fact, passage) for fact in facts(view)]
             heading = chunk.heading
+            passages.append(passage)
+        pool.some += chooser.sample(passages, min(len(passages), max(1, 3 * count // len(documents))))
         if progress:
             progress("read", pool.documents, min(len(documents), 2 * count))
     return pool
+
+
+def _write(
+    engine: Engine, pool: _Pool, count: int, chooser: random.Random, progress: Progress | None
+) -> Counter[str]:
+    """Add facts whose questions the language model wrote, a third of what is wanted."""
+    from ragkit.evaluation.written import write_facts
+
+    if engine.generator is None:
+        raise UsageError(
+            f"--llm needs a language model, and generate.backend is {engine.settings.generate.backend}",
+            "use --set generate.backend=llama",
+        )
+    settings, wanted = engine.settings.generate, math.ceil(count * WRITTEN_SHARE)
+    written, dropped = write_facts(
+        engine.generator, pool.some, wanted, settings=settings, chooser=chooser, progress=progress
+    )
+    pool.found += [Found(fact, passage) for fact, passage in written]
+    return dropped
 
 
 def _ordered(found: Sequence[Found], chooser: random.Random) -> list[Found]:
@@ -258,13 +285,15 @@ class _Maker:
             return fact.asked.text
         if kind == "paraphrased":
             return reworded(fact.asked, self._chooser)
-        if kind == "typo":
+        if kind == "typo" and fact.pattern != "written":
             return mistyped(fact.asked.text, self._chooser)
         if kind == "keyword":
             if fact.asked.form == "what-is":
                 return keywords(fact.asked.text, ("definition",))
             found = keywords(fact.asked.text)
             return found if len(found.split()) >= 3 or any(map(is_name, found.split())) else ""
+        if kind == "typo":
+            return ""
         taken = [entry.question.text for entry in self._taken]
         return unanswered(fact, self._all_texts(), self._chooser, taken)
 

@@ -66,7 +66,7 @@ _THIN = re.compile(r"^(?:\w+ )(?:a |an |the |your |my |some |any |new |all )*(\S
 
 def _task(text: str) -> str:
     """A verb phrase that can be asked for by itself, said by the asker; "" when there is none."""
-    task = instruction(text.rstrip(" .:"))
+    task = re.sub(r"\b(the|a|an|to|of) \1\b", r"\1", instruction(text.rstrip(" .:")))
     if not task or points_elsewhere(task) or not topic_words(task):
         return ""
     thin = _THIN.match(task)
@@ -93,7 +93,7 @@ def _headings(view: View) -> Iterator[Fact]:
         start, end = span(view, at)
         related = not {w.casefold() for w in topic_words(task)}.isdisjoint(w.casefold() for w in topic_words(text))
         purpose = re.match(r"(?:In order t|T)o [^,]+, (.+)", text)
-        pointing = re.match(r"To do (?:this|so|it|that)\b", text)
+        pointing = re.match(r"To \w+ (?:this|so|it|that|them|these)\b", text)
         told = (
             not pointing
             and is_imperative(purpose[1] if purpose else text)
@@ -134,7 +134,7 @@ def _purposes(view: View) -> Iterator[Fact]:
     """`To X, run Y` and `You can X by Y` answer `How do I X?`."""
     for at, text in prose(view):
         found = _PURPOSE.match(text)
-        if found and not is_imperative(found[2]):
+        if found and not is_imperative(found[2] + found[3]):
             continue
         found = found or _CAN.match(text)
         task = _task(found[1]) if found else ""

@@ -35,29 +35,39 @@ def _listed(text: str) -> frozenset[str]:
 
 
 # Verbs that instructions begin with. Those that are nouns as often count only in front of a determiner.
-_VERBS = _listed("""
-accept add adjust allow append apply approve assign attach authenticate authorize avoid bind block browse bypass
-calculate cancel clean clear clone collect combine compare compile compute configure confirm connect convert create
-customize debug declare define delegate delete deploy describe detect determine diagnose disable discover display
-drain edit embed enable encode encrypt enforce ensure evaluate examine exclude execute expand expose extend extract
-fetch find fix generate get grant handle hide identify implement import improve include increase inherit initialize
-inspect install integrate invoke join keep launch limit list listen locate log maintain manage merge migrate modify
-monitor mount move open optimize override parse pass perform prepare prevent print process protect provide provision
-publish pull push query read rebuild reconfigure record recover redirect reduce refresh register remove rename render
-replace reproduce request require reset resize resolve restart restore restrict resume retrieve return revert review
-revoke roll rotate run save scale schedule search secure select send serialize serve set share show shrink simulate
-skip sort specify split start stop store submit switch synchronize test tune turn undo uninstall unmount update
-upgrade upload use validate verify view wait watch write
-""")
+_VERBS = _listed(
+    """accept access add adjust allow append apply approve archive arrange assign attach authenticate authorize
+    avoid back bind block bootstrap browse build bypass calculate call cancel capture change choose clean clear
+    clone collect combine communicate compare compile compute configure confirm connect contribute control
+    convert copy correct count create customize debug declare define delegate delete deploy describe detect
+    determine diagnose disable discard discover display download drain drop edit embed emit enable encode
+    encrypt enforce enroll ensure enter estimate evaluate examine exclude execute expand explore export expose
+    extend extract fetch filter find fix force format generate get grant group guarantee handle hide host
+    identify ignore implement import improve include increase index inherit initialize insert inspect install
+    integrate interact interpret invalidate invoke isolate iterate join keep label launch leave limit link list
+    listen load locate log maintain make manage mark match measure merge migrate minimize modify monitor mount
+    move name navigate notify observe omit open optimize order organize output override parse partition pass
+    patch pause perform permit pin place plan plot prepare preserve prevent preview print process produce
+    profile promote protect provide provision prune publish pull push put query quote raise read rebuild
+    reconfigure record recover recreate redirect reduce refresh register reject reload remove rename render
+    repair replace replicate report reproduce request require reserve reset resize resolve restart restore
+    restrict resume retrieve return reuse reverse revert review revoke rewrite roll rotate route run sample save
+    scale scan schedule search secure select send separate serialize serve set share show shrink sign simulate
+    skip sort specify split stage start stash stop store submit subscribe summarize suppress suspend switch
+    synchronize tag target terminate test trace track transfer transform translate trigger troubleshoot truncate
+    tune turn undo uninstall unlock unmount unpack update upgrade upload use validate verify view visualize wait
+    watch work wrap write"""
+)
 _NOUNS_TOO = _listed(
-    """access block build clone control debug deploy display drain embed export fix handle host import join limit list
-    log merge monitor mount move open pass process print pull push query read record request reset restart
-    return review roll run scale schedule search secure select set share show sort split start stop store switch
-    test update upgrade upload use view wait watch write filter filters clear clean complete empty limits copy
-    backup change"""
+    """access back backup block build call change clean clear clone complete control copy count debug deploy
+    display download drain drop embed empty estimate export filter filters fix force format group handle host
+    import index join label limit limits link list load log mark match measure merge monitor mount move name
+    open order output partition pass patch place plan plot print process profile pull push put query quote read
+    record report request reserve reset restart return review roll route run sample scale scan schedule search
+    secure select set share show sign sort split stage start stash stop store switch tag target test trace track
+    transfer trigger update upgrade upload use view wait watch work write"""
 )
 _DOUBLED = _listed("get set run stop let put cut plan log map trim drop skip split submit swap tag begin")
-_BASE = frozenset([*_VERBS, "access", "build", "copy", "change", "export", "host", "filter", "make", "work", "call"])
 _DETERMINERS = _listed("a an the your all any multiple one two several each every another more custom new")
 
 
@@ -67,14 +77,14 @@ def _gerund(verb: str) -> str:
     return f"{verb[:-1]}ing" if verb.endswith("e") and not verb.endswith("ee") else f"{verb}ing"
 
 
-_GERUNDS = {_gerund(verb): verb for verb in sorted(_BASE)}
+_GERUNDS = {_gerund(verb): verb for verb in sorted(_VERBS)}
 
 # Words that point at something said elsewhere: what holds one cannot be asked on its own.
 _POINTING = _listed(
     """it its itself this these those they them their such above below following previous previously next latter
     former earlier later here there thereof hence otherwise example examples section page chapter document table
-    figure step steps article tutorial guide task appendix aforementioned respectively same he she his her we us our i
-    me another other others else instead also so i.e e.g etc"""
+    figure step steps article tutorial guide task appendix aforementioned respectively same he she his her we us our
+    another other others else instead also so i.e e.g etc"""
 )
 _THERE_IS = re.compile(r"^there (?:is|are|was|were) ")
 
@@ -89,7 +99,7 @@ GENERIC = _listed(
     glossary goal goals history idea implementation index information input install installation instance
     instructions interface internals intro introduction issue issues item items key keys known language last
     learn limitation limitations list lists main message method methods miscellaneous mode model module modules
-    more motivation name names new next node note notes number object objects objective objectives operation
+    more motivation name names new next note notes number object objects objective objectives operation
     operations option options order other output overview package parameter parameters part parts path pattern
     performance place policy practices prerequisite prerequisites problem procedure process program properties
     property purpose query question questions quick reading reason reference references related release remarks
@@ -178,7 +188,7 @@ def lower_first(text: str) -> str:
     plain = first.casefold()
     if is_name(first):
         return text
-    if plain in _BASE or plain in _GERUNDS or plain in _QUESTION_WORDS or plain in _DETERMINERS or plain in GENERIC:
+    if plain in _VERBS or plain in _GERUNDS or plain in _QUESTION_WORDS or plain in _DETERMINERS or plain in GENERIC:
         return f"{plain} {rest}".strip()
     return text
 
@@ -204,9 +214,9 @@ def instruction(text: str) -> str:
     if verb in _GERUNDS:
         rest = re.sub(r"\b(and|or) (\w+ing)\b", lambda m: f"{m[1]} {_GERUNDS.get(m[2].casefold(), m[2])}", rest)
         return f"{_GERUNDS[verb]} {rest}" if not re.search(r"\b(?:and|or) \w+ing\b", rest) else ""
-    if verb not in _BASE:
+    if verb not in _VERBS:
         return ""
-    if verb in _NOUNS_TOO and not (next_word.casefold() in _DETERMINERS or is_name(next_word)):
+    if verb in _NOUNS_TOO and not _is_object(next_word):
         return ""
     return f"{verb} {rest}"
 
@@ -221,7 +231,19 @@ _ADDRESSED = re.compile(
 def is_imperative(clause: str) -> bool:
     """Whether a clause tells its reader what to do."""
     first = clause.split(" ", 1)[0].casefold().strip(",") if clause else ""
-    return bool(_ADDRESSED.match(clause)) or first in _BASE
+    following = clause.split(" ", 2)[1] if clause.count(" ") else ""
+    told = first in _VERBS and (
+        first not in _NOUNS_TOO or _is_object(following) or (clause[0].islower() and following not in _AFTER_NOUN)
+    )
+    return told or bool(_ADDRESSED.match(clause))
+
+
+_AFTER_NOUN = _listed("is are was has have does of to will can may must should cannot for in on from by and or")
+
+
+def _is_object(word: str) -> bool:
+    """Whether a word shows that the one before it, a verb and a noun, is a verb there."""
+    return word.casefold() in _DETERMINERS or is_name(word)
 
 
 def article(term: str) -> str:
