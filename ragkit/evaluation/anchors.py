@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ragkit.evaluation.datasets import Gold, plain_words, same_document
+from ragkit.evaluation.passages import heading_at
 from ragkit.evaluation.questions import Entry
 from ragkit.units import units
 
@@ -110,10 +111,12 @@ class _Text:
             at = self.words.find(f" {words} ", at + 1)
 
     def heading(self, offset: int) -> tuple[str, ...]:
-        """The heading path of the passage that holds the character."""
-        starts = [passage.chunk.start for passage in self.passages]
-        at = bisect_right(starts, offset) - 1
-        return self.passages[at].chunk.heading if at >= 0 else ()
+        """The heading path at the character, as the passages of the corpus show it."""
+        at = bisect_right([passage.chunk.start for passage in self.passages], offset) - 1
+        if at < 0:
+            return ()
+        chunk = self.passages[at].chunk
+        return heading_at(chunk.heading, chunk.text, offset - chunk.start)
 
     @cached_property
     def units(self) -> list[tuple[int, int]]:
@@ -161,14 +164,18 @@ def _verbatim(group: Iterable[_Text], gold: Gold, words: str, same: bool) -> tup
     for text in group:
         for start, _ in text.spans(words):
             heading = text.heading(start)
-            if same and (not gold.heading or _ends_alike(gold.heading, heading)):
+            if same and (_ends_alike(gold.heading, heading) or heading == gold.heading[: len(heading)]):
                 return gold, "exact"
             other = other or dataclasses.replace(gold, path=text.path, heading=heading)
     return (other, "moved") if other else None
 
 
 def _ends_alike(wanted: Sequence[str], found: Sequence[str]) -> bool:
-    """Whether the heading path asked for stands within the one found, as evaluation reads it."""
+    """Whether the heading path asked for stands within the one found, as evaluation reads it.
+
+    The other way round a path that ends early is no other place either: a chunk over several sections is headed by
+    what they share.
+    """
     one, two = [part.casefold() for part in wanted], [part.casefold() for part in found]
     return any(two[at : at + len(one)] == one for at in range(len(two) - len(one) + 1))
 
@@ -212,7 +219,9 @@ def _by_heading(texts: _Texts, id: str, gold: Gold, near: Sequence[_Text]) -> An
     for group, drift in ((near, "exact"), (texts.others(near), "moved")):
         for text in group:
             for passage in text.passages:
-                if _ends_alike(gold.heading, passage.chunk.heading):
+                chunk = passage.chunk
+                path = (*chunk.heading, *heading_at(chunk.heading, chunk.text, len(chunk.text)))
+                if _ends_alike(gold.heading, path):
                     now = gold if drift == "exact" else dataclasses.replace(gold, path=text.path)
                     return Anchor(id, gold, now, "exact" if drift == "exact" else "moved")
     return Anchor(id, gold, None, "gone", 0.0)

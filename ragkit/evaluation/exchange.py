@@ -147,8 +147,8 @@ def _placed(cells: dict[str, Any]) -> dict[str, Any]:
     rows = []
     for at in range(count):
         row = {k: (v[at] if at < len(v) else "") if isinstance(v, list) else v for k, v in columns.items()}
-        heading = str(row["heading"])
-        place = {"path": row["path"], "heading": heading.split(" > ") if heading else [], "quote": row["quote"]}
+        heading = sheet.heading_parts(str(row["heading"]))
+        place = {"path": row["path"], "heading": list(heading), "quote": row["quote"]}
         rows.append({**place, **({"grade": int(row["grade"])} if str(row["grade"]).isdigit() else {})})
     return {**cells, "relevant": rows}
 
@@ -281,7 +281,7 @@ def _write_csv(path: Path, kept: Sequence[Question]) -> None:
     writer.writerow(_COLUMNS)
     for question in kept:
         golds = question.relevant
-        columns: list[list[JSON]] = [[g.path for g in golds], [" > ".join(g.heading) for g in golds]]
+        columns: list[list[JSON]] = [[g.path for g in golds], [sheet.heading_text(g.heading) for g in golds]]
         columns += [[g.quote for g in golds], [g.grade for g in golds]]
         cells = [_one_or_list(values) for values in columns]
         answerable = "true" if question.answerable else "false"
@@ -290,7 +290,7 @@ def _write_csv(path: Path, kept: Sequence[Question]) -> None:
 
 
 def _one_or_list(values: Sequence[JSON]) -> str:
-    if len(values) == 1 and not str(values[0]).startswith("["):
+    if len(values) == 1 and not str(values[0]).lstrip().startswith("["):
         return str(values[0])
     return json.dumps(list(values), ensure_ascii=False) if values else ""
 

@@ -18,7 +18,7 @@ from ragkit.domain import JSON, Hit, Passage, Progress
 from ragkit.errors import DatasetError, UsageError
 from ragkit.evaluation import run
 from ragkit.evaluation.datasets import Gold, Question, plain_words
-from ragkit.evaluation.passages import PATTERNS, Fact, View, plain
+from ragkit.evaluation.passages import PATTERNS, Fact, View, heading_at, plain
 from ragkit.evaluation.patterns import facts
 from ragkit.evaluation.phrasing import is_name, keywords, mistyped, reworded
 from ragkit.evaluation.questions import KINDS, Entry, question_id, unlike
@@ -64,7 +64,8 @@ class Found:
 
     @property
     def gold(self) -> Gold:
-        return Gold(self.passage.path, self.passage.chunk.heading, self.quote)
+        chunk = self.passage.chunk
+        return Gold(self.passage.path, heading_at(chunk.heading, chunk.text, self.fact.start), self.quote)
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,31 @@ class View:
         return next((name for name in map(_topic, (*reversed(self.heading), self.title)) if name), "")
 
 
+_HEADING = re.compile(r"^(#{1,6}|={2,6})[ \t]+(.+?)[ \t#=]*$", re.MULTILINE)
+_ANCHOR = re.compile(r"\s*\{#[^}]*\}$")
+
+
+def heading_at(heading: Sequence[str], text: str, offset: int) -> tuple[str, ...]:
+    """The heading path at a character of a chunk, which may hold several sections and is headed by what they share.
+
+    Headings within the chunk are seen in Markdown and AsciiDoc; elsewhere the path stays the chunk's.
+
+    >>> heading_at(("Backups",), "# Backups\\n\\n## Restore\\n\\nRun it.", 24)
+    ('Backups', 'Restore')
+    """
+    stack: list[tuple[int, str]] = []
+    for match in _HEADING.finditer(text, 0, offset):
+        level = len(match[1])
+        stack = [one for one in stack if one[0] < level]
+        stack.append((level, _ANCHOR.sub("", match[2])))
+    names = [name for _, name in stack]
+    if not names:
+        return tuple(heading)
+    base = list(heading)
+    at = base.index(names[0]) if names[0] in base else len(base)
+    return tuple(base[:at] + names)
+
+
 # ---------------------------------------------------------------- markup
 
 _MARKUP: tuple[tuple[re.Pattern[str], str], ...] = (

@@ -16,7 +16,7 @@ is a question dropped, a block with no id is a question added.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,10 +55,7 @@ def _block(entry: Entry) -> Iterator[str]:
     for gold in question.relevant:
         yield _line("Document", gold.path)
         if gold.heading:
-            plain = all(part and part == part.strip() and ">" not in part for part in gold.heading)
-            plain = plain and not gold.heading[0].startswith("[") and not any("\n" in part for part in gold.heading)
-            shown = _SEPARATOR.join(gold.heading) if plain else json.dumps(list(gold.heading), ensure_ascii=False)
-            yield f"Heading: {shown}"
+            yield f"Heading: {heading_text(gold.heading)}"
         if gold.grade != 1:
             yield f"Grade: {gold.grade}"
         if gold.quote:
@@ -70,6 +67,20 @@ def _block(entry: Entry) -> Iterator[str]:
     notes = {key: value for key, value in entry.notes.items() if key != "review"}
     if notes:
         yield f"Notes: {json.dumps(notes, ensure_ascii=False)}"
+
+
+def heading_text(heading: Sequence[str]) -> str:
+    """A heading path on one line: `A > B`, or a JSON list where that could be misread."""
+    plain = all(part and part == part.strip() and ">" not in part and "\n" not in part for part in heading)
+    if heading and (not plain or heading[0].startswith("[")):
+        return json.dumps(list(heading), ensure_ascii=False)
+    return _SEPARATOR.join(heading)
+
+
+def heading_parts(text: str) -> tuple[str, ...]:
+    """The path that such a line says. Raises ValueError for a list that is none."""
+    parts = json.loads(text) if text.startswith("[") else text.split(_SEPARATOR) if text else []
+    return tuple(map(str, parts))
 
 
 def _line(key: str, value: str) -> str:
@@ -179,14 +190,14 @@ def _entry(block: _Block, taken: Iterable[str]) -> Entry:
 def _gold(lines: Mapping[str, list[str]], place: str) -> Gold:
     heading = "\n".join(lines.get("Heading", [])).strip()
     try:
-        parts = json.loads(heading) if heading.startswith("[") else heading.split(_SEPARATOR) if heading else []
+        parts = heading_parts(heading)
         grade = int(lines.get("Grade", ["1"])[0])
     except ValueError as error:
         raise DatasetError(f"{place}: Heading or Grade cannot be read: {error}") from error
     path, quote = lines["Document"][0], "\n".join(lines.get("Quote", []))
     if not path and not quote:
         raise DatasetError(f"{place}: a place needs a document or a quote")
-    return Gold(path, tuple(map(str, parts)), quote, max(1, grade))
+    return Gold(path, parts, quote, max(1, grade))
 
 
 def _notes(text: str, place: str) -> Mapping[str, JSON]:

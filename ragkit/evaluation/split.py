@@ -46,7 +46,7 @@ def split(entries: Sequence[Entry], share: float, seed: int = 1) -> tuple[list[E
 def _distance(wanted: dict[str, float], held: Counter[str]) -> float:
     """How far the first part is from what it should hold: by kind, and less so over all."""
     by_kind = sum((wanted[kind] - held[kind]) ** 2 / max(wanted[kind], 1.0) for kind in wanted)
-    return by_kind + (sum(wanted.values()) - held.total()) ** 2 / max(sum(wanted.values()), 1.0)
+    return by_kind + 0.1 * (sum(wanted.values()) - held.total()) ** 2 / max(sum(wanted.values()), 1.0)
 
 
 def _groups(entries: Sequence[Entry]) -> list[list[int]]:
