@@ -77,6 +77,9 @@ class EmbedSettings:
     engine: Literal["auto", "onnx", "sentence-transformers"] = setting(
         "auto", "onnx never imports torch; auto takes onnx, preparing it on first use."
     )
+    dimensions: int = setting(
+        0, "Keep only so many dimensions of each vector, of a model that was trained for it; 0 keeps all."
+    )
     batch_tokens: int = setting(
         0, "Tokens embedded in one batch, padding included; 0 takes what `models prepare` measured to be best."
     )

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
-from ragkit.domain import Embedder, Progress, Span
+from ragkit.domain import Embedder, Progress, Span, text_hash
 from ragkit.encoder import TOKENIZER, Encoder, TextTokenizer
 from ragkit.errors import ModelCorrupt, ModelNotFound, ModelUnsuitable
 from ragkit.units import contents
@@ -172,6 +172,69 @@ class SentenceTransformerEmbedder:
             if progress:
                 progress("embed", min(start + 1024, len(texts)), len(texts))
         return _unit(np.concatenate(blocks) if blocks else np.zeros((0, self.dimension), dtype=np.float32))
+
+
+class TruncatedEmbedder:
+    """The first dimensions of another embedder's vectors, made unit vectors again.
+
+    For models trained so that these say most (Kusupati et al., "Matryoshka Representation Learning", NeurIPS 2022).
+    A store never mixes the two: the fingerprint differs.
+    """
+
+    def __init__(self, inner: OnnxEmbedder | SentenceTransformerEmbedder, dimensions: int) -> None:
+        self._inner = inner
+        self.dimension = dimensions
+        self.name = inner.name
+        self.max_tokens = inner.max_tokens
+        head, _, tail = inner.fingerprint.rpartition("-")
+        self.fingerprint = f"{head}-{text_hash(f'{tail}/{dimensions}')[:16]}"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the model has been read."""
+        return getattr(self._inner, "is_open", True)
+
+    @property
+    def embeds_parts(self) -> bool:
+        """Whether `embed_with_parts` works."""
+        return getattr(self._inner, "embeds_parts", False)
+
+    def spans(self, text: str) -> list[Span]:
+        """Character spans of the tokens of `text`, special tokens left out."""
+        return self._inner.spans(text)
+
+    def embed(self, texts: Sequence[str], kind: Kind = "passage", progress: Progress | None = None) -> Vectors:
+        """float32 array of shape (len(texts), dimension), rows of Euclidean norm 1."""
+        return _unit(self._inner.embed(texts, kind, progress)[:, : self.dimension])
+
+    def embed_with_parts(
+        self, texts: Sequence[str], parts: Sequence[Sequence[Span]]
+    ) -> tuple[Vectors, list[Vectors]]:
+        """As the other embedder's, cut."""
+        vectors, found = cast("PartsEmbedder", self._inner).embed_with_parts(texts, parts)
+        cut = [one[:, : self.dimension] for one in found]
+        return _unit(vectors[:, : self.dimension]), [_unit(one) * one.any(axis=1, keepdims=True) for one in cut]
+
+
+def truncated(
+    embedder: OnnxEmbedder | SentenceTransformerEmbedder, dimensions: int, trained_for: Sequence[int] | None
+) -> OnnxEmbedder | SentenceTransformerEmbedder | TruncatedEmbedder:
+    """The embedder with so many dimensions, 0 for all. `trained_for` is None where nothing is known of its training.
+
+    Raises ModelUnsuitable for a number that the model was not trained for or does not have.
+    """
+    if dimensions in (0, embedder.dimension):
+        return embedder
+    if trained_for is not None and dimensions not in trained_for:
+        may = ", ".join(map(str, trained_for)) or f"none, so it keeps its {embedder.dimension}"
+        raise ModelUnsuitable(
+            f"{embedder.name} was not trained for {dimensions} dimensions", f"embed.dimensions may be: {may}"
+        )
+    if not 0 < dimensions < embedder.dimension:
+        raise ModelUnsuitable(
+            f"{embedder.name} has {embedder.dimension} dimensions, not {dimensions}", "set embed.dimensions to fewer"
+        )
+    return TruncatedEmbedder(embedder, dimensions)
 
 
 def embed_chunks(chunks: Sequence[Chunk], embedder: Embedder) -> tuple[Vectors, list[Vectors]]:

@@ -68,10 +68,16 @@ class Resources:
         """The embedding model, prepared on first use."""
         if (given := self.given["embedder"]) is not None:
             return given  # type: ignore[return-value]
-        from ragkit.embed import open_embedder
+        from ragkit.embed import open_embedder, truncated
+        from ragkit.models import catalogue
 
-        prepared = self.prepared(self.settings.embed.model, "embedder", self.settings.embed.engine)
-        return open_embedder(prepared, self.settings.thread_count, self.settings.embed.batch_tokens)
+        settings = self.settings.embed
+        prepared = self.prepared(settings.model, "embedder", settings.engine)
+        embedder = open_embedder(prepared, self.settings.thread_count, settings.batch_tokens)
+        if not settings.dimensions:
+            return embedder
+        spec = catalogue.get(settings.model)
+        return truncated(embedder, settings.dimensions, spec.matryoshka if spec.catalogued else None)
 
     @cached_property
     def reranker(self) -> Reranker | None:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from ragkit import sbert
 from ragkit.config import Settings
 from ragkit.domain import Chunk
-from ragkit.embed import OnnxEmbedder, embed_chunks, open_embedder
+from ragkit.embed import OnnxEmbedder, embed_chunks, open_embedder, truncated
 from ragkit.encoder import group_by_budget
 from ragkit.errors import ModelCorrupt, ModelNotFound, ModelUnsuitable
 from ragkit.models import sample
@@ -327,3 +327,27 @@ def test_query_path_imports_neither_torch_nor_transformers(minilm: OnnxEmbedder)
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_truncated_vectors_are_the_first_dimensions_made_unit_again(tmp_path: Path) -> None:
+    source = toy_models.save_bi_encoder(tmp_path / "bi", pooling="mean")
+    whole = open_embedder(prepare(f"path:{source}", "embedder", tmp_path / "models", engine="onnx").path, threads=1)
+    cut = truncated(whole, 8, None)
+    expected = whole.embed(TEXTS)[:, :8]
+    assert cut.dimension == 8
+    assert np.allclose(cut.embed(TEXTS), expected / np.linalg.norm(expected, axis=1, keepdims=True), atol=1e-6)
+    assert cut.fingerprint != whole.fingerprint
+    assert cut.fingerprint.rpartition("-")[0] == whole.fingerprint.rpartition("-")[0]
+    _, sentences = embed_chunks([Chunk(0, 13, "One. And two.")], cut)
+    assert [one.shape for one in sentences] == [(2, 8)]
+
+
+def test_dimensions_that_a_model_was_not_trained_for_are_refused(toys: dict[str, Path]) -> None:
+    embedder = open_embedder(toys["onnx"], threads=1)
+    assert truncated(embedder, 0, ()) is embedder
+    assert truncated(embedder, embedder.dimension, ()) is embedder
+    with pytest.raises(ModelUnsuitable, match="was not trained for 8 dimensions"):
+        truncated(embedder, 8, ())
+    with pytest.raises(ModelUnsuitable, match="dimensions, not 9999"):
+        truncated(embedder, 9999, None)
+    assert truncated(embedder, 8, (8, 16)).dimension == 8

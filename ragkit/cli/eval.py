@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from ragkit.cli import eval_data, eval_runs
-from ragkit.cli.common import Group, State, emit, emit_lines, format_option, pass_state
+from ragkit.cli.common import Group, State, emit, emit_lines, format_option, pass_state, progress_bars
 
 if TYPE_CHECKING:
     from ragkit.domain import Mode
@@ -59,6 +60,13 @@ def retrieval(
     corpus: str,
     limit: int | None,
     cutoff: int,
+@click.option(
+    "--embedder",
+    "embedders",
+    multiple=True,
+    metavar="MODEL",
+    help="Embed with it; several are compared, each indexed.",
+)
     names: tuple[str, ...],
     mode: Mode | None,
     no_rerank: bool,
@@ -66,12 +74,16 @@ def retrieval(
     format_: str,
     out: Path | None,
 ) -> None:
-    """Search for every question and score the rankings: nDCG, recall, MRR, MAP with their intervals."""
+    """Search for every question and score the rankings: nDCG, recall, MRR, MAP with their intervals.
+
+    Several embedders are compared over the same questions, the first with the others. Each keeps its own index.
+    """
     from ragkit.evaluation import datasets, measures, run
 
     data = datasets.load(dataset, limit)
     with state.engine() as engine:
         if data.corpus_file is not None and not corpus:
+    embedders: tuple[str, ...],
             corpus = run.prepare_corpus(engine, data)
         report = run.run_retrieval(
             engine,
@@ -79,6 +91,12 @@ def retrieval(
             corpus=corpus,
             mode=mode,
             rerank=False if no_rerank else None,
+    if len(embedders) > 1:
+        rerank = False if no_rerank else None
+        asked = {"mode": mode, "rerank": rerank, "names": names or measures.retrieval_names(cutoff), "level": level}
+        _embedders(state, embedders, data, corpus, format_, out, asked)
+        return
+    state.override("embed.model", embedders[0] if embedders else None)
             names=names or measures.retrieval_names(cutoff),
             level=level,
             progress=engine.progress,
@@ -264,3 +282,38 @@ def _show(report: Report, format_: str, out: Path | None) -> None:
         emit_lines(reports.question_rows(report))
     else:
         click.echo(reports.to_markdown(report) if format_ == "md" else reports.to_text(report))
+def _embedders(
+    state: State,
+    names: tuple[str, ...],
+    data: Dataset,
+    corpus: str,
+    format_: str,
+    out: Path | None,
+    asked: dict[str, Any],
+) -> None:
+    """Compare embedders, and show a row for each."""
+    from ragkit.engine import Engine
+    from ragkit.evaluation import embedders
+    from ragkit.files import write_whole
+
+    with progress_bars(state) as progress:
+        found = embedders.compare(
+            names,
+            data,
+            state.settings,
+            lambda settings: Engine(settings, progress=progress),
+            state.say,
+            corpus=corpus,
+            **asked,
+        )
+    shown = embedders.to_json(found)
+    if out is not None:
+        write_whole(out, json.dumps(shown, indent=2, ensure_ascii=False).encode())
+    if format_ == "json":
+        emit(shown)
+    elif format_ == "jsonl":
+        emit_lines(cast("list[Any]", shown["embedders"]))
+    else:
+        click.echo(embedders.to_table(found, markdown=format_ == "md"))
+
+

@@ -43,11 +43,16 @@ def prepare_corpus(engine: Engine, dataset: Dataset) -> str:
 
     Returns the corpus's name, which changes with the dataset's content, the settings and the embedder.
     """
-    built_by = (dataset.fingerprint, engine.settings.chunk, engine.settings.lexical, engine.embedder.fingerprint)
-    name = re.sub(r"[^a-z0-9]+", "-", f"eval-{dataset.name}-{text_hash(repr(built_by))[:8]}".lower())
+    name = corpus_name(engine, dataset)
     if not any(status.corpus.name == name and status.snapshot for status in engine.corpora()):
         engine.ingest_documents(dataset.documents(), corpus=name)
     return name
+
+
+def corpus_name(engine: Engine, dataset: Dataset) -> str:
+    """The name of the corpus that holds a BEIR set as this engine would ingest it now."""
+    built_by = (dataset.fingerprint, engine.settings.chunk, engine.settings.lexical, engine.embedder.fingerprint)
+    return re.sub(r"[^a-z0-9]+", "-", f"eval-{dataset.name}-{text_hash(repr(built_by))[:8]}".lower())
 
 
 def run_retrieval(

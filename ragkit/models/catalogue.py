@@ -70,6 +70,8 @@ class ModelSpec:
     onnx: File | None = None
     pooling: str = ""
     dimension: int = 0
+    matryoshka: tuple[int, ...] = ()
+    """Numbers of dimensions that its vectors may be cut to, as it was trained."""
     max_tokens: int = 0
     query_prefix: str | None = None
     passage_prefix: str | None = None
@@ -111,6 +113,7 @@ def models() -> tuple[ModelSpec, ...]:
 def _parse(entry: Mapping[str, Any]) -> ModelSpec:
     values = {key: value for key, value in entry.items() if not key.startswith("onnx_")}
     values["files"] = tuple(File(**file) for file in entry["files"])
+    values["matryoshka"] = tuple(entry.get("matryoshka", ()))
     values["sources"] = tuple(_source(source) for source in entry["sources"])
     if path := entry.get("onnx_path"):
         values["onnx"] = File(path, entry.get("onnx_sha256", ""))

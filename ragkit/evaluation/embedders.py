@@ -1,0 +1,186 @@
+"""Compare embedders over the same questions: each has an index of its own, kept for the next time.
+
+Knows the public API and datasets; knows nothing of models. What is embedded once is not embedded again, and how long
+it will take is measured on a sample before it begins.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ragkit import config
+from ragkit.domain import JSON, Mode
+from ragkit.errors import DatasetError
+from ragkit.evaluation import measures, run
+from ragkit.evaluation.datasets import Dataset, Level
+from ragkit.evaluation.measures import Difference
+from ragkit.evaluation.report import Report
+from ragkit.evaluation.tables import aligned, piped
+
+if TYPE_CHECKING:
+    from ragkit import Engine
+    from ragkit.config import Settings
+
+SAMPLE = 48
+"""Texts that are embedded to measure how fast an embedder is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One embedder: the corpus that holds its index, and its report."""
+
+    embedder: str
+    corpus: str
+    dimension: int
+    report: Report
+
+
+def compare(
+    embedders: Sequence[str],
+    dataset: Dataset,
+    settings: Settings,
+    open_engine: Callable[[Settings], Engine],
+    say: Callable[[str], None],
+    *,
+    corpus: str = "",
+    mode: Mode | None = None,
+    rerank: bool | None = None,
+    names: Sequence[str] = measures.RETRIEVAL,
+    level: Level | None = None,
+) -> list[Measured]:
+    """Search for every question with each embedder. `say` hears how long embedding will take, before it begins.
+
+    A BEIR set is ingested for each. Of a `corpus`, the folders are ingested anew for every embedder but the one that
+    it was ingested with, into a corpus named after both.
+    """
+    found = []
+    for name in dict.fromkeys(embedders):
+        with open_engine(config.replace(settings, {"embed.model": name})) as engine:
+            own = _own_corpus(engine, dataset, corpus, name, say)
+            report = run.run_retrieval(
+                engine,
+                dataset,
+                corpus=own,
+                mode=mode,
+                rerank=rerank,
+                names=names,
+                level=level,
+                progress=engine.progress,
+            )
+            found.append(Measured(name, own, engine.embedder.dimension, report))
+    return found
+
+
+def _own_corpus(engine: Engine, dataset: Dataset, corpus: str, name: str, say: Callable[[str], None]) -> str:
+    """The corpus that the embedder searches, ingested now if it is not there yet."""
+    known = {status.corpus.name: status for status in engine.corpora()}
+    if dataset.corpus_file is not None and not corpus:
+        if run.corpus_name(engine, dataset) not in known:
+            say(forecast(engine, name, (document.text for document in dataset.documents())))
+        return run.prepare_corpus(engine, dataset)
+    status = engine.status(corpus)
+    fingerprint = engine.embedder.fingerprint
+    if status.snapshot is None or status.snapshot.embedder == fingerprint:
+        return status.corpus.name
+    own = f"{status.corpus.name}-{re.sub(r'[^A-Za-z0-9.]+', '-', name)}"
+    if not status.corpus.roots:
+        raise DatasetError(
+            f"corpus {status.corpus.name} was made of no folder, so it cannot be ingested for {name}",
+            "compare embedders on a BEIR set, or on a corpus of files",
+        )
+    before = known.get(own)
+    if before is None or before.snapshot is None or before.snapshot.embedder != fingerprint:
+        texts = (text for _, text in engine.store.chunk_texts(status.snapshot))
+        say(forecast(engine, name, texts))
+    engine.ingest([root.path for root in status.corpus.roots], corpus=own)
+    return own
+
+
+def forecast(engine: Engine, name: str, texts: Iterable[str]) -> str:
+    """How long an embedder will take, by the rate at which it embeds a sample of the texts."""
+    every = list(texts)
+    sample = every[:: max(1, len(every) // SAMPLE)][:SAMPLE] or ["nothing"]
+    engine.embedder.embed(sample[:1])  # which opens the model
+    began = time.perf_counter()
+    engine.embedder.embed(sample)
+    seconds = max(time.perf_counter() - began, 1e-6)
+    rate = sum(map(len, sample)) / seconds
+    left = sum(map(len, every)) / rate
+    shown = f"{left:.0f} s" if left < 120 else f"{left / 60:.0f} min"
+    return f"{name}: about {shown} to embed {len(every):,} texts, at {len(sample) / seconds:.0f} a second"
+
+
+# ---------------------------------------------------------------- as text and JSON
+
+
+def differences(found: Sequence[Measured]) -> list[Difference | None]:
+    """Each embedder's first measure against that of the first embedder, question by question."""
+    first = found[0].report
+    name = first.names[0]
+    base = {scored.id: scored.scores[name] for scored in first.questions}
+    return [
+        None,
+        *(measures.paired_bootstrap({s.id: s.scores[name] for s in one.report.questions}, base) for one in found[1:]),
+    ]
+
+
+def to_json(found: Sequence[Measured]) -> dict[str, JSON]:
+    """The comparison as JSON values; docs/evaluation.md describes the keys."""
+    first = found[0].report
+    return {
+        "task": "embedders",
+        "dataset": first.dataset,
+        "questions": len(first.questions),
+        "embedders": [_row(one, gain) for one, gain in zip(found, differences(found), strict=True)],
+    }
+
+
+def _row(one: Measured, gain: Difference | None) -> dict[str, JSON]:
+    means: Mapping[str, measures.Interval] = one.report.measures
+    return {
+        "embedder": one.embedder,
+        "corpus": one.corpus,
+        "dimension": one.dimension,
+        "measures": {
+            name: {"mean": round(i.mean, 4), "low": round(i.low, 4), "high": round(i.high, 4)}
+            for name, i in means.items()
+        },
+        "difference": None
+        if gain is None
+        else {
+            "mean": round(gain.interval.mean, 4),
+            "low": round(gain.interval.low, 4),
+            "high": round(gain.interval.high, 4),
+            "p": round(gain.p, 4),
+        },
+        "seconds_p50": round(one.report.seconds["p50"], 4),
+    }
+
+
+def to_table(found: Sequence[Measured], *, markdown: bool = False) -> str:
+    """A row for each embedder, and what the difference is of."""
+    first = found[0].report
+    main, *others = first.names
+    header = ["embedder", "dimensions", f"{main} (95 %)", f"against {found[0].embedder}", "p", *others, "ms a query"]
+    rows = list(_cells(found, others))
+    lines = piped([header, *rows]) if markdown else aligned([header, *rows])
+    return "\n".join([f"{first.dataset}, {len(first.questions)} questions", "", *lines])
+
+
+def _cells(found: Sequence[Measured], others: Sequence[str]) -> Iterator[list[str]]:
+    for one, gain in zip(found, differences(found), strict=True):
+        means = one.report.measures
+        i = means[one.report.names[0]]
+        yield [
+            one.embedder,
+            str(one.dimension),
+            f"{i.mean:.3f} [{i.low:.3f}, {i.high:.3f}]",
+            f"{gain.interval.mean:+.3f} [{gain.interval.low:+.3f}, {gain.interval.high:+.3f}]" if gain else "-",
+            f"{gain.p:.3f}" if gain else "-",
+            *(f"{means[name].mean:.3f}" for name in others),
+            f"{one.report.seconds['p50'] * 1000:.0f}",
+        ]
