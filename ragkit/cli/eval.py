@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -13,7 +13,7 @@ from ragkit.cli.common import Group, State, emit, emit_lines, format_option, pas
 
 if TYPE_CHECKING:
     from ragkit.domain import Mode
-    from ragkit.evaluation.datasets import Level
+    from ragkit.evaluation.datasets import Dataset, Level
     from ragkit.evaluation.report import Report
 
 _DATASET = click.option(
@@ -80,23 +80,23 @@ def retrieval(
     """
     from ragkit.evaluation import datasets, measures, run
 
+    embedders: tuple[str, ...],
     data = datasets.load(dataset, limit)
     with state.engine() as engine:
         if data.corpus_file is not None and not corpus:
-    embedders: tuple[str, ...],
             corpus = run.prepare_corpus(engine, data)
         report = run.run_retrieval(
             engine,
             data,
             corpus=corpus,
             mode=mode,
-            rerank=False if no_rerank else None,
     if len(embedders) > 1:
         rerank = False if no_rerank else None
         asked = {"mode": mode, "rerank": rerank, "names": names or measures.retrieval_names(cutoff), "level": level}
         _embedders(state, embedders, data, corpus, format_, out, asked)
         return
     state.override("embed.model", embedders[0] if embedders else None)
+            rerank=False if no_rerank else None,
             names=names or measures.retrieval_names(cutoff),
             level=level,
             progress=engine.progress,
