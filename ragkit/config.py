@@ -160,6 +160,9 @@ class ContextSettings:
     expand: Literal["none", "neighbours", "section"] = setting(
         "none", "What else of its document comes with each hit: nothing, the chunk on either side, its section."
     )
+    diversity: float = setting(
+        0.0, "From 0 to 1: how much a source counts for saying what the others do not; 0 goes by score alone."
+    )
     min_relative_score: float = setting(0.4, "Hits below this share of the best hit's score are left out.")
 
 

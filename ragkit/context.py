@@ -54,7 +54,7 @@ def assemble(
     """
     kept, dropped = _worthwhile(hits, settings)
     fit = _Fit(count, settings, budget, text_of)
-    for hit in kept:
+    for hit in diverse(kept, settings.diversity):
         reason = fit.add(hit)
         if reason:
             dropped.append((hit.passage.id, reason))
@@ -87,6 +87,31 @@ def _worthwhile(hits: Sequence[Hit], settings: ContextSettings) -> tuple[list[Hi
         kept.append(hit)
         known.append((hit, shingles))
     return kept, dropped
+
+
+def diverse(hits: Sequence[Hit], share: float) -> list[Hit]:
+    """The hits in the order in which they are worth adding: what a hit says must not be in the ones before it.
+
+    Maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998): the next hit is the one with the highest
+    (1 - share) * score - share * likeness to the likest hit taken before, likeness being the words that two
+    passages share (Jaccard). With a share of 0 the order stays.
+    """
+    if not share:
+        return list(hits)
+    left = [(hit, frozenset(fold(hit.passage.chunk.text).split())) for hit in hits]
+    likest = [0.0] * len(left)
+    taken: list[Hit] = []
+    while left:
+        worth = [(1.0 - share) * hit.score - share * like for (hit, _), like in zip(left, likest, strict=True)]
+        at = worth.index(max(worth))
+        hit, words = left.pop(at)
+        del likest[at]
+        taken.append(hit)
+        likest = [
+            max(like, len(words & theirs) / max(1, len(words | theirs)))
+            for (_, theirs), like in zip(left, likest, strict=True)
+        ]
+    return taken
 
 
 def _shingles(text: str) -> frozenset[str]:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragkit.config import ContextSettings
-from ragkit.context import assemble
+from ragkit.context import assemble, diverse
 from ragkit.domain import Chunk, Context, Document, Hit, LineIndex, LineMap, Passage
 
 OWN_LINES = LineMap()
@@ -74,6 +74,27 @@ def test_hits_far_below_the_best_are_left_out_with_the_reason() -> None:
     context = put_together([hit(1, TEXT, 0, 18, 1.0), hit(2, "Other.", 0, 6, 0.1, document=2)], TEXT, "Other.")
     assert [id for id, _ in context.dropped] == [2]
     assert "0.10 is below 0.40" in context.dropped[0][1]
+
+
+def test_diversity_prefers_what_the_better_sources_do_not_say() -> None:
+    texts = ["Restore a backup with vault restore.", "Restore a backup by vault restore.", "Stop the service first."]
+    hits = [
+        hit(at, text, 0, len(text), score, document=at)
+        for at, (text, score) in enumerate(zip(texts, (0.9, 0.8, 0.7), strict=True), start=1)
+    ]
+    alone = put_together(hits, *texts, max_sources=2)
+    assert [source.document_id for source in alone.sources] == [1, 2]
+    varied = put_together(hits, *texts, max_sources=2, diversity=0.4)
+    assert [source.document_id for source in varied.sources] == [1, 3]
+
+
+@given(st.lists(st.floats(0, 1), max_size=8), st.floats(0, 1))
+def test_diversity_only_reorders_and_the_best_hit_stays_first(scores: list[float], share: float) -> None:
+    hits = [hit(at, TEXT, 0, 18, score) for at, score in enumerate(sorted(scores, reverse=True))]
+    ordered = diverse(hits, share)
+    assert sorted(one.passage.id for one in ordered) == [one.passage.id for one in hits]
+    assert ordered[:1] == hits[:1]
+    assert diverse(hits, 0.0) == hits
 
 
 def test_no_more_sources_than_asked_for() -> None:
