@@ -51,6 +51,13 @@ for _command in (*eval_runs.COMMANDS, *eval_data.COMMANDS):
 @click.option("--mode", type=click.Choice(["hybrid", "dense", "lexical"]), help="Which indexes answer.")
 @click.option("--no-rerank", is_flag=True, help="Leave the order to fusion.")
 @click.option("--level", type=click.Choice(["document", "passage"]), help="What is ranked.  [default: the finest]")
+@click.option(
+    "--embedder",
+    "embedders",
+    multiple=True,
+    metavar="MODEL",
+    help="Embed with it; several are compared, each indexed.",
+)
 @format_option("jsonl", "md")
 @_OUT
 @pass_state
@@ -60,17 +67,11 @@ def retrieval(
     corpus: str,
     limit: int | None,
     cutoff: int,
-@click.option(
-    "--embedder",
-    "embedders",
-    multiple=True,
-    metavar="MODEL",
-    help="Embed with it; several are compared, each indexed.",
-)
     names: tuple[str, ...],
     mode: Mode | None,
     no_rerank: bool,
     level: Level | None,
+    embedders: tuple[str, ...],
     format_: str,
     out: Path | None,
 ) -> None:
@@ -80,8 +81,13 @@ def retrieval(
     """
     from ragkit.evaluation import datasets, measures, run
 
-    embedders: tuple[str, ...],
     data = datasets.load(dataset, limit)
+    if len(embedders) > 1:
+        rerank = False if no_rerank else None
+        asked = {"mode": mode, "rerank": rerank, "names": names or measures.retrieval_names(cutoff), "level": level}
+        _embedders(state, embedders, data, corpus, format_, out, asked)
+        return
+    state.override("embed.model", embedders[0] if embedders else None)
     with state.engine() as engine:
         if data.corpus_file is not None and not corpus:
             corpus = run.prepare_corpus(engine, data)
@@ -90,12 +96,6 @@ def retrieval(
             data,
             corpus=corpus,
             mode=mode,
-    if len(embedders) > 1:
-        rerank = False if no_rerank else None
-        asked = {"mode": mode, "rerank": rerank, "names": names or measures.retrieval_names(cutoff), "level": level}
-        _embedders(state, embedders, data, corpus, format_, out, asked)
-        return
-    state.override("embed.model", embedders[0] if embedders else None)
             rerank=False if no_rerank else None,
             names=names or measures.retrieval_names(cutoff),
             level=level,
@@ -271,17 +271,6 @@ def chunking(
         click.echo(chunkers.to_table(shown, markdown=format_ == "md"))
 
 
-def _show(report: Report, format_: str, out: Path | None) -> None:
-    from ragkit.evaluation import report as reports
-
-    if out is not None:
-        reports.write(report, out)
-    if format_ == "json":
-        emit(reports.to_json(report))
-    elif format_ == "jsonl":
-        emit_lines(reports.question_rows(report))
-    else:
-        click.echo(reports.to_markdown(report) if format_ == "md" else reports.to_text(report))
 def _embedders(
     state: State,
     names: tuple[str, ...],
@@ -317,3 +306,14 @@ def _embedders(
         click.echo(embedders.to_table(found, markdown=format_ == "md"))
 
 
+def _show(report: Report, format_: str, out: Path | None) -> None:
+    from ragkit.evaluation import report as reports
+
+    if out is not None:
+        reports.write(report, out)
+    if format_ == "json":
+        emit(reports.to_json(report))
+    elif format_ == "jsonl":
+        emit_lines(reports.question_rows(report))
+    else:
+        click.echo(reports.to_markdown(report) if format_ == "md" else reports.to_text(report))
