@@ -24,7 +24,7 @@ from ragkit.evaluation.run import (
     run_answers,
     run_retrieval,
 )
-from ragkit.testing import HashEmbedder
+from ragkit.testing import HashEmbedder, ScriptedGenerator
 
 QUESTIONS = [
     {
@@ -200,6 +200,28 @@ def test_dropped_claims_are_said_to_be_missing_from_faithfulness(settings: Setti
     with Engine(settings, embedder=HashEmbedder(256)) as engine:
         engine.ingest([docs], corpus="small")
         assert "dropped" in run_answers(engine, datasets.load(questions, limit=1), corpus="small").notices[0]
+
+
+def test_a_judge_stands_beside_faithfulness_and_never_instead(
+    settings: Settings, docs: Path, questions: Path
+) -> None:
+    def reply(messages) -> str:
+        if "Answer Yes or No." in messages[-1].content:
+            return "No" if "Statement: Set" in messages[-1].content else "mumble"
+        return "Set `listen_port` in `server.toml` [1]. Run `vault restore --from FILE` [2]."
+
+    with Engine(settings, embedder=HashEmbedder(256), generator=ScriptedGenerator(reply)) as engine:
+        engine.ingest([docs], corpus="small")
+        report = run_answers(engine, datasets.load(questions, limit=2), corpus="small", faithfulness_engine="judge")
+    assert report.names[:2] == ("Faithfulness", "FaithfulnessJudge")
+    measured = to_json(report)["measures"]
+    assert measured["Faithfulness"]["mean"] > 0.0
+    assert (measured["FaithfulnessJudge"]["mean"], measured["FaithfulnessJudge"]["failed"]) == (0.0, 2)
+    assert measured["TokensPerSecond"]["n"] == 2
+    assert (
+        "2 values could not be computed and count at the worst: 2 x FaithfulnessJudge: scripted replied"
+        in to_text(report)
+    )
 
 
 # ---------------------------------------------------------------- reports

@@ -32,6 +32,15 @@ _OUT = click.option(
     help="Also write the report as JSON to FILE.",
 )
 
+_ENGINE = click.option(
+    "--faithfulness-engine",
+    "engine_name",
+    type=click.Choice(["fast", "logits", "judge"]),
+    default="fast",
+    show_default=True,
+    help="fast: words, vectors, exact terms; logits: the language model's odds of Yes, too; judge: its Yes or No.",
+)
+
 
 @click.group("eval", cls=Group)
 def eval_() -> None:
@@ -110,6 +119,8 @@ def retrieval(
 @_FIRST
 @click.option("--no-llm", is_flag=True, help="Answer with the best sentences; no language model.")
 @click.option("-m", "--model", metavar="MODEL", help="Generator: a catalogue name, hub:..., path:FILE.")
+@click.option("--measure", "names", multiple=True, metavar="NAME", help="Only this measure; repeatable.")
+@_ENGINE
 @format_option("jsonl", "md")
 @_OUT
 @pass_state
@@ -120,10 +131,15 @@ def answers(
     limit: int | None,
     no_llm: bool,
     model: str | None,
+    names: tuple[str, ...],
+    engine_name: str,
     format_: str,
     out: Path | None,
 ) -> None:
-    """Ask every question and score the answers: faithfulness, citations, likeness to the reference, abstention."""
+    """Ask every question and score the answers: faithfulness, correctness, context, citations, refusals, costs.
+
+    Faithfulness is always that of the engine fast; another engine adds FaithfulnessLogits or FaithfulnessJudge.
+    """
     from ragkit.evaluation import datasets, run
 
     data = datasets.load(dataset, limit)
@@ -133,21 +149,16 @@ def answers(
     with state.engine() as engine:
         if data.corpus_file is not None and not corpus:
             corpus = run.prepare_corpus(engine, data)
-        report = run.run_answers(engine, data, corpus=corpus, progress=engine.progress)
+        report = run.run_answers(
+            engine, data, corpus=corpus, names=names, faithfulness_engine=engine_name, progress=engine.progress
+        )
     _show(report, format_, out)
 
 
 @eval_.command(short_help="Compare the metrics with human labels.")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
-@click.option(
-    "--faithfulness-engine",
-    "engine_name",
-    type=click.Choice(["fast", "logits"]),
-    default="fast",
-    show_default=True,
-    help="fast: words, vectors, exact terms; logits: the language model's odds of Yes too.",
-)
-@click.option("-m", "--model", metavar="MODEL", help="Generator of the engine logits.")
+@_ENGINE
+@click.option("-m", "--model", metavar="MODEL", help="Generator of the engines logits and judge.")
 @click.option("-n", "--limit", type=click.IntRange(1), help="Only the first so many items of each file.")
 @format_option("jsonl", "md")
 @pass_state

@@ -7,6 +7,7 @@ llama.cpp: its log is kept, and its last errors become part of ours.
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import re
 import threading
@@ -107,6 +108,7 @@ class LlamaGenerator:
             top_p=settings.top_p,
             seed=settings.seed,
             stop=[*settings.stop, *stops],
+            grammar=_grammar(settings.choices) if settings.choices else None,
             stream=True,
         )
         try:
@@ -177,6 +179,22 @@ def _defuse(match: re.Match[str]) -> str:
     '< |im_end|>'
     """
     return f"{match[0][0]} {match[0][1:]}"
+
+
+def _grammar(choices: Sequence[str]) -> Any:
+    """A grammar under which nothing but one of the choices can be written."""
+    from llama_cpp.llama_grammar import LlamaGrammar
+
+    return LlamaGrammar.from_string(gbnf(choices), verbose=False)
+
+
+def gbnf(choices: Sequence[str]) -> str:
+    """The choices as a grammar in llama.cpp's notation.
+
+    >>> gbnf(["Yes", 'say "no"'])
+    'root ::= "Yes" | "say \\\\"no\\\\""'
+    """
+    return "root ::= " + " | ".join(json.dumps(choice) for choice in choices)
 
 
 def _load(path: Path, name: str, context_tokens: int, threads: int) -> Any:

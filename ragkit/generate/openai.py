@@ -20,6 +20,10 @@ _CONTROL = re.compile(r"<\|(?=[A-Za-z0-9_▁]{1,40}\|>)")
 _DONE = "[DONE]"
 
 
+class _Refused(GenerationError):
+    """The server understood the request, and would not have it."""
+
+
 class OpenAIGenerator:
     """A model behind `base_url`/chat/completions, streamed."""
 
@@ -50,6 +54,7 @@ class OpenAIGenerator:
         self._shown = f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}{parts.path}"
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._timeout_seconds = timeout_seconds
+        self._older = False
 
     def count(self, text: str) -> int:
         """An estimate, on the high side: three ASCII characters or one other character to a token."""
@@ -58,13 +63,22 @@ class OpenAIGenerator:
 
     def generate(self, messages: Sequence[Message], settings: GenerationOptions) -> Iterator[str]:
         """Stream the reply. Raises GenerationError or ModelNotFound, naming the server and the reason."""
+        try:
+            yield from self._stream(self._body(messages, settings))
+        except _Refused:
+            if not settings.choices or self._older:
+                raise
+            self._older = True  # llama-cpp-python's server knows schemas by their older form alone
+            yield from self._stream(self._body(messages, settings))
+
+    def _stream(self, body: Mapping[str, JSON]) -> Iterator[str]:
         import httpx
 
         timeout = httpx.Timeout(self._timeout_seconds)
         # Proxies of the environment are not trusted with a server on this machine.
         client = httpx.Client(timeout=timeout, headers=self._headers, trust_env=not is_loopback(self._host))
         try:
-            with client, client.stream("POST", self._url, json=self._body(messages, settings)) as response:
+            with client, client.stream("POST", self._url, json=body) as response:
                 if response.status_code != 200:
                     response.read()
                     raise self._refused(response.status_code, response.text)
@@ -99,6 +113,8 @@ class OpenAIGenerator:
         }
         if settings.stop:
             body["stop"] = list(settings.stop)
+        if settings.choices:
+            body["response_format"] = _one_of(settings.choices, older=self._older)
         return body
 
     def _pieces(self, lines: Iterator[str]) -> Iterator[str]:
@@ -149,7 +165,21 @@ class OpenAIGenerator:
                 f"the server at {self._shown} knows no model {self.name}, or not this address: {reason}",
                 "correct generate.model or generate.base_url",
             )
-        return GenerationError(f"the server at {self._shown} answered {status}: {reason}", "look at the server's log")
+        return _Refused(f"the server at {self._shown} answered {status}: {reason}", "look at the server's log")
+
+
+def _one_of(choices: Sequence[str], *, older: bool) -> dict[str, JSON]:
+    """What asks a server for nothing but one of the choices, as OpenAI, llama.cpp, vLLM and Ollama understand it, or
+    in the older form of llama-cpp-python."""
+    schema = {
+        "type": "object",
+        "properties": {"reply": {"type": "string", "enum": list(choices)}},
+        "required": ["reply"],
+        "additionalProperties": False,
+    }
+    if older:
+        return {"type": "json_object", "schema": schema}
+    return {"type": "json_schema", "json_schema": {"name": "reply", "strict": True, "schema": schema}}
 
 
 def is_loopback(host: str) -> bool:

@@ -1,8 +1,8 @@
-"""Whether a text bears out a statement, by one of two engines behind one function.
+"""Whether a text bears out a statement, by one of three engines behind one function.
 
 `fast` compares words, vectors and what must be exact, as the check of every answer does. `logits` also asks a
-language model for the odds of Yes against No. Knows statements, texts, and the evidence between them; knows
-nothing of how answers are written or where texts come from.
+language model for the odds of Yes against No; `judge` lets it write one of the two, and takes that. Knows
+statements, texts, and the evidence between them; knows nothing of how answers are written or where texts come from.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ragkit.domain import Context, Embedder, GroundedClaim, Grounding, Judge, Message, Source
+from ragkit.domain import Context, Embedder, Generator, GroundedClaim, Grounding, Judge, Message, Source
 from ragkit.text import analyse, rarity
 from ragkit.units import contents
 from ragkit.verify.claims import statements
 from ragkit.verify.support import Evidence, Measured
+from ragkit.verify.verdict import decide
 
-ENGINES = ("fast", "logits")
+ENGINES = ("fast", "logits", "judge")
 EVIDENCE_UNITS = 8
 """Units of the text that are shown to the language model, in the text's order."""
 EVIDENCE_CHARACTERS = 1600
@@ -55,14 +56,16 @@ def ground(
     question: str = "",
     embedder: Embedder | None = None,
     judge: Judge | None = None,
+    generator: Generator | None = None,
     language: str = "english",
 ) -> Grounding:
     """How well `text` bears out `statement`: as well as it bears out the worst of its sentences.
 
-    With a `judge` the engine is `logits`, else `fast`. A statement without a claim is supported by nothing.
+    With a `judge` the engine is `logits`, with a `generator` it is `judge`, else `fast`. A statement without a
+    claim is supported by nothing.
     """
     claims = statements(statement) or [statement.strip()] * bool(statement.strip())
-    engine = "logits" if judge is not None else "fast"
+    engine = "logits" if judge is not None else "judge" if generator is not None else "fast"
     if not claims or not text.strip():
         return Grounding(0.0, False, tuple(GroundedClaim(claim, 0.0) for claim in claims), engine)
     source = Source(1, 0, "", "", (), "", 0, len(text), 1, 1 + text.count("\n"), "line", text, 1.0)
@@ -70,6 +73,8 @@ def ground(
     grounded = [_claim(claim, found) for claim, found in zip(claims, measured, strict=True)]
     if judge is not None:
         grounded = [_judged(claim, text, judge, language) for claim in grounded]
+    elif generator is not None:
+        grounded = [_decided(claim, text, generator, language) for claim in grounded]
     support = min(claim.support for claim in grounded)
     return Grounding(support, support >= min_support, tuple(grounded), engine)
 
@@ -96,11 +101,21 @@ def _claim(claim: str, found: Measured) -> GroundedClaim:
 
 def _judged(claim: GroundedClaim, text: str, judge: Judge, language: str) -> GroundedClaim:
     """The claim with the support that both engines together give it."""
-    task = _TASK.format(text=evidence(claim.text, text, language), claim=claim.text)
-    odds = judge.log_odds([Message("system", _SYSTEM), Message("user", task)], "Yes", "No")
+    odds = judge.log_odds(_asked(claim.text, text, language), "Yes", "No")
     fast = math.log(max(claim.support, 1e-6) / max(1.0 - claim.support, 1e-6))
     logit = CALIBRATION.bias + CALIBRATION.fast * fast + CALIBRATION.log_odds * odds
     return replace(claim, support=1.0 / (1.0 + math.exp(-max(-50.0, min(50.0, logit)))))
+
+
+def _decided(claim: GroundedClaim, text: str, generator: Generator, language: str) -> GroundedClaim:
+    """The claim with the language model's verdict, whatever the fast engine found."""
+    said = decide(_asked(claim.text, text, language), generator, ("Yes", "No"))
+    return replace(claim, support=float(said == "Yes"))
+
+
+def _asked(claim: str, text: str, language: str) -> list[Message]:
+    task = _TASK.format(text=evidence(claim, text, language), claim=claim)
+    return [Message("system", _SYSTEM), Message("user", task)]
 
 
 def evidence(claim: str, text: str, language: str = "english") -> str:
