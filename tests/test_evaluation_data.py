@@ -338,8 +338,20 @@ def test_gold_whose_words_were_edited_is_found_by_likeness(engine: Engine, docs:
     assert one.drift == "changed"
     assert 0.8 < one.likeness < 1
     assert one.now and one.now.quote.startswith("To restore any backup, first run")
-    (fixed,) = moved([Entry(Question("q", "?", relevant=(GOLD,)))], [one])
+    answer = "To restore a backup, run vault restore --from FILE. The service must be stopped first."
+    (fixed,) = moved([Entry(Question("q", "?", answer, (GOLD,)))], [one])
     assert anchor(engine, [fixed], corpus="docs")[0].drift == "exact"
+    assert fixed.question.answer.startswith("To restore any backup, first run vault restore")
+
+
+def test_words_that_stand_elsewhere_too_are_first_looked_for_in_their_document(engine: Engine, docs: Path) -> None:
+    text = (docs / "backup.md").read_text().replace("The service must be", "Your service must be")
+    (docs / "backup.md").write_text(text)
+    (docs / "copy.md").write_text(f"# Copy\n\n{QUOTE}\n")
+    engine.ingest(corpus="docs")
+    ((found, now),) = drift(engine, GOLD)
+    assert found == "changed"
+    assert now and now.path == "backup.md"
 
 
 def test_gold_that_was_deleted_is_gone(engine: Engine, docs: Path) -> None:

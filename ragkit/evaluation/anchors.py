@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ragkit.evaluation.datasets import Gold, plain_words, same_document
-from ragkit.evaluation.passages import heading_at
+from ragkit.evaluation.passages import heading_at, plain
 from ragkit.evaluation.questions import Entry
 from ragkit.units import units
 
@@ -27,6 +27,8 @@ Drift: TypeAlias = Literal["exact", "moved", "changed", "gone"]
 DRIFTS: tuple[Drift, ...] = ("exact", "moved", "changed", "gone")
 MIN_LIKENESS = 0.72
 """Of a changed wording, from 0 to 1 (Indel similarity of the words): below, the passage counts as gone."""
+SURE_LIKENESS = 0.85
+"""In another document: manuals repeat themselves, and a sentence made like another one is not that one."""
 MIN_SHARED = 0.6
 """Share of the quote's words that a document must have to be looked through for a changed wording."""
 
@@ -45,6 +47,9 @@ class Anchor:
 def anchor(engine: Engine, entries: Sequence[Entry], *, corpus: str = "") -> list[Anchor]:
     """Where each gold place of the questions stands in the corpus's current snapshot, in order.
 
+    The place is looked for in its own document first: the same words, then words nearly the same, and only when
+    those are far from it or nowhere, in the others.
+
     exact: the words stand in the same document under the same heading. moved: the same words stand under another
     heading or in another document. changed: words nearly the same do. gone: none of these. A place without a quote
     is its heading, and one without either its document.
@@ -54,13 +59,23 @@ def anchor(engine: Engine, entries: Sequence[Entry], *, corpus: str = "") -> lis
 
 
 def moved(entries: Sequence[Entry], anchors: Sequence[Anchor]) -> list[Entry]:
-    """The entries with every place that was found again as it is now; what is gone stays as it was."""
+    """The entries with every place that was found again as it is now; what is gone stays as it was.
+
+    A reference answer that repeats the quote changes with it.
+    """
     now = {(one.question_id, one.was): one.now for one in anchors if one.now is not None}
     fixed = []
     for entry in entries:
         question = entry.question
+        answer = question.answer
+        for gold in question.relevant:
+            found = now.get((question.id, gold), gold)
+            if gold.quote and found.quote != gold.quote:
+                answer = answer.replace(plain(gold.quote), plain(found.quote))
         relevant = tuple(now.get((question.id, gold), gold) for gold in question.relevant)
-        fixed.append(dataclasses.replace(entry, question=dataclasses.replace(question, relevant=relevant)))
+        fixed.append(
+            dataclasses.replace(entry, question=dataclasses.replace(question, answer=answer, relevant=relevant))
+        )
     return fixed
 
 
@@ -148,17 +163,19 @@ def _anchored(texts: _Texts, id: str, gold: Gold) -> Anchor:
     if not gold.quote:
         return _by_heading(texts, id, gold, near)
     words = " ".join(plain_words(gold.quote))
-    for group, same in ((near, True), (texts.others(near), False)):
-        found = _verbatim(group, gold, words, same)
-        if found is not None:
-            return Anchor(id, gold, *found)
-    changed = _changed(near, gold, words) or _changed(texts.others(near), gold, words)
+    found = _verbatim(near, gold, words, same=True)
+    changed = None if found else _changed(near, gold, words, MIN_LIKENESS)
+    if found is None and (changed is None or changed[1] < SURE_LIKENESS):
+        found = _verbatim(texts.others(near), gold, words, same=False)
+        changed = changed or _changed(texts.others(near), gold, words, SURE_LIKENESS)
+    if found is not None:
+        return Anchor(id, gold, *found)
     if changed is None:
         return Anchor(id, gold, None, "gone", 0.0)
     return Anchor(id, gold, changed[0], "changed", round(changed[1], 3))
 
 
-def _verbatim(group: Iterable[_Text], gold: Gold, words: str, same: bool) -> tuple[Gold, Drift] | None:
+def _verbatim(group: Iterable[_Text], gold: Gold, words: str, *, same: bool) -> tuple[Gold, Drift] | None:
     """The place with the same words: under the same heading if there is one, else the first other."""
     other: Gold | None = None
     for text in group:
@@ -180,7 +197,7 @@ def _ends_alike(wanted: Sequence[str], found: Sequence[str]) -> bool:
     return any(two[at : at + len(one)] == one for at in range(len(two) - len(one) + 1))
 
 
-def _changed(group: Iterable[_Text], gold: Gold, words: str) -> tuple[Gold, float] | None:
+def _changed(group: Iterable[_Text], gold: Gold, words: str, least: float) -> tuple[Gold, float] | None:
     """The stretch most like the quote, if any is like enough."""
     from rapidfuzz import fuzz
 
@@ -190,7 +207,7 @@ def _changed(group: Iterable[_Text], gold: Gold, words: str) -> tuple[Gold, floa
         if len(wanted & text.held) < MIN_SHARED * len(wanted):
             continue
         for span in _windows(text.units, len(gold.quote)):
-            least = best[0] if best else MIN_LIKENESS
+            least = best[0] if best else least
             stretch = " ".join(plain_words(text.text[span[0] : span[1]]))
             likeness = fuzz.ratio(words, stretch, score_cutoff=100 * least) / 100
             if likeness and (best is None or likeness > best[0]):
