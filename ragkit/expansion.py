@@ -31,6 +31,10 @@ FEEDBACK_SHARE = 0.4
 """What the added terms count of the lexical query; its own terms have the rest."""
 OWN = 4
 """How often the query's own terms are said: weights are whole numbers, and four are fine enough."""
+OWN_BESIDE_ACRONYMS = 3
+"""Likewise: a long form has several words, and all of them are one thing."""
+PART_SHARE = 0.9
+"""What the score that a passage has for a part counts of one that it has for the whole question."""
 PARAPHRASES = 3
 PART_TERMS = 2
 """A part with fewer terms asks nothing by itself."""
@@ -86,7 +90,8 @@ def feedback(terms: Sequence[str], passages: Sequence[tuple[float, str]], langua
 def acronyms(known: Sequence[tuple[str, str]], language: str) -> Expansion:
     """Terms of the other spelling of each (written, meant) pair of a query."""
     terms = [term for _, meant in known for term in analyse(meant, language)]
-    return Expansion("acronyms", tuple(f"{written}: {meant}" for written, meant in known), tuple(terms))
+    said = tuple(f"{written}: {meant}" for written, meant in known)
+    return Expansion("acronyms", said, tuple(terms), OWN_BESIDE_ACRONYMS)
 
 
 def parts(text: str, language: str) -> Expansion:
@@ -103,16 +108,16 @@ def parts(text: str, language: str) -> Expansion:
     return Expansion("parts", several, parts=several)
 
 
-def merged(*rankings: Mapping[int, float]) -> dict[int, float]:
+def merged(whole: Mapping[int, float], *others: Mapping[int, float]) -> dict[int, float]:
     """Scores of a whole question and of its parts in one ranking, best first: a passage's best score counts.
 
-    >>> merged({1: 0.5, 2: 0.4}, {2: 0.6}, {3: 0.45})
-    {2: 0.6, 1: 0.5, 3: 0.45}
+    >>> merged({1: 0.5, 2: 0.4}, {2: 0.6}, {3: 0.5})
+    {2: 0.54, 1: 0.5, 3: 0.45}
     """
-    best: dict[int, float] = {}
-    for scores in rankings:
+    best = dict(whole)
+    for scores in others:
         for id, score in scores.items():
-            best[id] = max(score, best.get(id, 0.0))
+            best[id] = max(round(PART_SHARE * score, 9), best.get(id, 0.0))
     return dict(sorted(best.items(), key=lambda item: (-item[1], item[0])))
 
 

@@ -158,7 +158,7 @@ class _Search:
             return _Scope(None if among is None else store.chunks_of(record, among))
         named = [one for one in asked.versions if any(is_named(other, one) for other in set(known.versions.values()))]
         if among is None and not named:
-            return _Scope(versions.latest())
+            return _Scope(versions.latest)
         behind = superseded(known, among, named)
         if among is None:
             among = frozenset(store.owners(record)[1].tolist())
@@ -272,13 +272,14 @@ class _Search:
         """The hits, each naming the passages that it stands for."""
         if self._settings.duplicates == "all":
             return hits
+        from ragkit.index.ranking import members
+
         duplicates = self._snapshot.duplicates
-        permitted = None if allowed is None else {int(id) for id in allowed}
         named = []
         for hit in hits:
             number = duplicates.group_of.get(hit.passage.id)
-            ids = duplicates.groups[number] if number is not None else ()
-            others = [id for id in ids if id != hit.passage.id and (permitted is None or id in permitted)]
+            others = [id for id in duplicates.groups[number] if id != hit.passage.id] if number is not None else []
+            others = others if allowed is None else members(others, allowed)
             named.append(dataclasses.replace(hit, copies=tuple(self._passages(others))) if others else hit)
         return tuple(named)
 

@@ -17,7 +17,7 @@ from ragkit.config import DenseSettings, LexicalSettings
 from ragkit.domain import LexicalIndex, Ranked
 from ragkit.errors import SnapshotError
 from ragkit.index import dense, lexical
-from ragkit.index.ranking import settled
+from ragkit.index.ranking import members, settled
 
 ENGINES: tuple[lexical.Engine, ...] = ("rank_bm25", "tantivy")
 TEXTS = {
@@ -264,6 +264,24 @@ def test_large_index_fills_the_limit_from_few_allowed_ids(tmp_path: Path) -> Non
     allowed = np.array([7, 1900, 2500, 2999])
     assert sorted(ids(index.search(vectors[0], 10, allowed))) == allowed.tolist()
     assert index.search(vectors[0], 10, NONE) == []
+
+
+@pytest.mark.parametrize("exact", [10**6, 100])
+def test_many_allowed_ids_are_the_only_ones_that_come_back(tmp_path: Path, exact: int) -> None:
+    keys = np.arange(5, 5 + 3 * (dense.MANY_IDS + 500), 3, dtype=np.int64)
+    vectors = random_vectors(len(keys))
+    index = written(tmp_path, keys, vectors, exact)
+    allowed = np.delete(keys, [0, 700, len(keys) - 1])
+    assert len(allowed) > dense.MANY_IDS
+    for at in (0, 700, len(keys) - 1):
+        without = [id for id in ids(index.search(vectors[at], 20)) if id != keys[at]]
+        assert ids(index.search(vectors[at], 19, allowed))[: len(without)] == without[:19]
+
+
+@given(st.lists(st.integers(0, 40)), st.sets(st.integers(0, 40)))
+def test_members_are_looked_up_in_order(wanted: list[int], among: set[int]) -> None:
+    table = np.asarray(sorted(among), dtype=np.int64)
+    assert members(wanted, table) == [id for id in wanted if id in among]
 
 
 def test_large_index_is_extended_without_training(tmp_path: Path) -> None:

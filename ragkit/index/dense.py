@@ -30,6 +30,8 @@ FLAT, IVF = "flat", "ivf-sq8"
 TRAINING_POINTS = 40
 """Vectors per list that an IVF index is trained on; FAISS asks for 39."""
 RECALL_QUERIES = 200
+MANY_IDS = 1000
+"""From so many allowed ids on, a bit for every id is quicker to make and to look up than a hash table."""
 RETRAIN_SHARE = 0.3
 """An IVF index that grew or shrank by this share since it was trained is trained anew."""
 
@@ -105,12 +107,24 @@ class FaissIndex:
     def _parameters(self, allowed: ChunkIds | None, probes: int) -> Any:
         selector = None
         if allowed is not None:
-            # A short list is quicker tried one by one than hashed.
-            kind = self._faiss.IDSelectorArray if len(allowed) < 8 else self._faiss.IDSelectorBatch
-            selector = kind(allowed)
+            # A short list is quicker tried one by one than hashed, and a long one looked up bit by bit.
+            if len(allowed) > MANY_IDS:
+                selector = self._faiss.IDSelectorBitmap(_bits(allowed))
+            else:
+                kind = self._faiss.IDSelectorArray if len(allowed) < 8 else self._faiss.IDSelectorBatch
+                selector = kind(allowed)
         if self._facts.kind == IVF:
             return self._faiss.SearchParametersIVF(sel=selector, nprobe=probes)
         return self._faiss.SearchParameters(sel=selector) if selector is not None else None
+
+
+def _bits(ids: ChunkIds) -> NDArray[np.uint8]:
+    """A bit for every id up to the highest, set for these (ascending); the lowest bit of a byte comes first."""
+    import numpy as np
+
+    marks = np.zeros(int(ids[-1]) + 1, dtype=bool)
+    marks[ids] = True
+    return np.packbits(marks, bitorder="little")
 
 
 def build(path: Path, blocks: Blocks, chunks: int, dimension: int, settings: DenseSettings) -> DenseFacts:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from ragkit.config import LexicalSettings
 from ragkit.domain import Ranked
 from ragkit.errors import SnapshotError
-from ragkit.index.ranking import settled
+from ragkit.index.ranking import members, settled
 from ragkit.text import analyse
 
 if TYPE_CHECKING:
@@ -239,12 +239,10 @@ class TantivyIndex:
             return []
         if allowed is None:
             return settled(lambda n: self._best(query, n), limit, len(self))
-        chosen = [int(id) for id in allowed]
-        if len(chosen) <= _FEW_IDS:
-            narrowed = self._within(query, chosen)
-            return settled(lambda n: self._best(narrowed, n), limit, len(chosen))
-        members = frozenset(chosen)
-        return settled(lambda n: self._filtered(query, n, members), limit, len(chosen))
+        if len(allowed) <= _FEW_IDS:
+            narrowed = self._within(query, [int(id) for id in allowed])
+            return settled(lambda n: self._best(narrowed, n), limit, len(allowed))
+        return settled(lambda n: self._filtered(query, n, allowed), limit, len(allowed))
 
     def holders(self, term: str) -> int:
         """How many chunks hold a term, those removed since the index was last built anew included."""
@@ -278,12 +276,13 @@ class TantivyIndex:
             raise SnapshotError(f"lexical index {self._directory} cannot be searched: {error}", _BROKEN) from error
         return [Ranked(int(id), float(score)) for id, (score, _) in zip(ids, hits, strict=True)]
 
-    def _filtered(self, query: Any, limit: int, members: frozenset[int]) -> list[Ranked]:
-        """The best `limit` members: as many hits are asked for as it takes, at most all."""
-        wanted = min(len(self), limit * max(2, 2 * len(self) // len(members)))
+    def _filtered(self, query: Any, limit: int, allowed: ChunkIds) -> list[Ranked]:
+        """The best `limit` of those allowed: as many hits are asked for as it takes, at most all."""
+        wanted = min(len(self), limit * max(2, 2 * len(self) // len(allowed)))
         while True:
             hits = self._best(query, wanted)
-            found = [one for one in hits if one.id in members]
+            held = set(members((one.id for one in hits), allowed))
+            found = [one for one in hits if one.id in held]
             if len(found) >= limit or len(hits) < wanted or wanted >= len(self):
                 return found[:limit]
             wanted = min(len(self), wanted * 4)

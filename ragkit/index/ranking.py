@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from bisect import bisect_left
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from ragkit.domain import Ranked
+
+if TYPE_CHECKING:
+    from ragkit.domain import ChunkIds
+
+
+def members(ids: Iterable[int], among: ChunkIds) -> list[int]:
+    """Those of some ids that are among others, which ascend; in their order.
+
+    They are looked up one by one: `among` may hold a hundred thousand, and a set of those takes longer than a search.
+    """
+    count = len(among)
+    return [id for id in ids if (at := bisect_left(among, id)) < count and among[at] == id]
 
 
 def settled(search: Callable[[int], list[Ranked]], limit: int, total: int) -> list[Ranked]:

@@ -45,6 +45,7 @@ class DocVersions:
         """The family of each document that has other versions."""
         return {id: family for family in self.found.families for id in family}
 
+    @cached_property
     def latest(self) -> ChunkIds | None:
         """Ids of the chunks without those of older versions, ascending; None when there are no older versions."""
         if not self.found.families:
