@@ -185,6 +185,19 @@ def test_markup_is_not_part_of_a_question() -> None:
     assert plain(text[fact.start : fact.end]) == "To drain a node, use kubectl drain."
 
 
+PIECES = (
+    """To |If |the Pod| is a |run|`x_y`|**|, |. |: |Return |because |you |this |{{< x >}}|[a](b)|<br>|()|?|- |## """
+)
+pieces = st.sampled_from([*PIECES.split("|"), "| a | b |\n", "The following ", "defaults to ", "\n", "\n\n"])
+
+
+@given(st.lists(pieces, max_size=40).map("".join), st.lists(st.text(max_size=12), max_size=2))
+def test_no_text_is_too_odd_to_be_read(text: str, heading: list[str]) -> None:
+    for one in facts(View(text, heading, "Title", opens=True)):
+        assert 0 <= one.start < one.end <= len(text)
+        assert one.asked.text.endswith("?")
+
+
 def test_headings_of_nouns_are_no_instructions() -> None:
     assert instruction("Access modes") == ""
     assert instruction("Use cases") == ""

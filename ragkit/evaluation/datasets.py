@@ -91,7 +91,7 @@ def load(path: Path, limit: int | None = None) -> Dataset:
     elif path.is_dir() and (path / "questions.jsonl").is_file():
         dataset = _load_questions(path / "questions.jsonl", path.name)
     elif path.is_file():
-        dataset = _load_questions(path, path.parent.name if path.stem == "questions" else path.stem)
+        dataset = _load_questions(path, path.resolve().parent.name if path.stem == "questions" else path.stem)
     else:
         raise DatasetError(
             f"dataset {path} "

@@ -143,18 +143,16 @@ def prose(view: View) -> Iterator[tuple[int, str]]:
             bare = re.sub(r"^(?:Note|Warning|Tip|Important)\s+(?=[A-Z])", "", text)
             bare = re.sub(_ADMONITION, "", bare)
             text = bare if bare == text else upper_first(bare)
-            if not _CODE.search(text):
+            if text and not _CODE.search(text):
                 yield at, text
 
 
 def lowered(view: View, text: str) -> str:
     """A phrase that began a sentence, inside one: its first word is small if the passage has it small elsewhere."""
     first, _, rest = text.partition(" ")
-    if (
-        first[:1].isupper()
-        and not is_name(first)
-        and re.search(rf"(?<![\w`.]){re.escape(first.lower())}\b", view.text)
-    ):
+    if is_name(first) or (rest[:1].isupper() and not is_name(rest.split(" ")[0]) and first != "The"):
+        return text  # a name of two words
+    if first[:1].isupper() and re.search(rf"(?<![\w`.]){re.escape(first.lower())}\b", view.text):
         return f"{first.lower()} {rest}".strip()
     return lower_first(text)
 
@@ -171,8 +169,11 @@ def span(view: View, at: int) -> tuple[int, int]:
 
 
 def leads_on(view: View, at: int) -> bool:
-    """Whether the unit promises something (a colon) that does not come within the passage."""
-    return plain(view.units[at].text).endswith(":") and span(view, at)[1] == view.units[at].end
+    """Whether the unit promises something (a colon) that does not come, or not whole, within its evidence."""
+    if not plain(view.units[at].text).endswith(":"):
+        return False
+    end = span(view, at)[1]
+    return view.text[:end].rstrip("`*_ ").endswith(":")
 
 
 # ---------------------------------------------------------------- what is specific enough
@@ -189,7 +190,10 @@ def _topic(heading: str) -> str:
     """A heading as the name of a topic; "" when it is none."""
     name = re.sub(r"^(?:(?:\d+\.)+|[A-Z]\.\d+\.?)\s*", "", plain(heading)).strip(" .:")
     name = re.split(r"\s[—–-]+\s|:\s", name)[0]
+    name = re.sub(r"^The (?=\w)", "the ", name)
     parts = name.split()
+    if len(parts) == 1 and name[0].islower() and not is_name(name):
+        return ""
     if not 1 <= len(parts) <= 4 or name.endswith(("?", "!")) or _NO_TOPIC.search(name) or instruction(name):
         return ""
     if parts[0].casefold().endswith("ing") or not topic_words(name) or re.search(r"[()\"“,/=]", name):

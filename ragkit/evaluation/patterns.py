@@ -72,6 +72,8 @@ def _task(text: str) -> str:
     thin = _THIN.match(task)
     if thin and (thin[1].casefold() in GENERIC or thin[1].casefold().rstrip("s") in GENERIC):
         return ""
+    if re.match(r"\w+ that \w+(?: (?:in|to|with|on|by)\b|$)", task):
+        return ""
     if re.search(r"\b(?:more|information|details|or not|do so)\b|[,;?!]", task) or not 2 <= len(task.split()) <= 14:
         return ""
     return as_asker(task)
@@ -87,22 +89,33 @@ def _headings(view: View) -> Iterator[Fact]:
     question = _how(view, task)
     if not task or not question:
         return
+    first = True
     for at, text in prose(view):
         if text.casefold().strip(".:") == heading.casefold():
             continue
-        start, end = span(view, at)
-        related = not {w.casefold() for w in topic_words(task)}.isdisjoint(w.casefold() for w in topic_words(text))
-        purpose = re.match(r"(?:In order t|T)o [^,]+, (.+)", text)
-        pointing = re.match(r"To \w+ (?:this|so|it|that|them|these)\b", text)
-        told = (
-            not pointing
-            and is_imperative(purpose[1] if purpose else text)
-            and not re.match(r"You \w+ (?:be|have)\b", text)
-        )
-        if not told or not related or not text[0].isupper() or leads_on(view, at) or _EMPTY.search(text):
+        told = _tells(task, text, first=first) and not leads_on(view, at)
+        first = False
+        if not told:
             continue
+        start, end = span(view, at)
         yield Fact("heading", question, start, end, task)
         return
+
+
+def _tells(task: str, text: str, *, first: bool) -> bool:
+    """Whether a sentence below a heading says how the task is done; the first one may share less with it."""
+    if not text[:1].isupper() or _EMPTY.search(text) or re.match(r"You \w+ (?:be|have)\b", text):
+        return False
+    if re.match(r"(?:\S+ ){0,6}(?:this|so|it|that|them|these|such|those)\b", text):
+        return False
+    said = {word.casefold() for word in topic_words(text)}
+    shared = sum(word.casefold() in said for word in dict.fromkeys(topic_words(task)))
+    if shared < (1 if first else 2):
+        return False
+    purpose = re.match(r"(?:In order t|T)o (\w+) [^,]+, (.+)", text)
+    if purpose and purpose[1] != task.partition(" ")[0]:
+        return False
+    return is_imperative(purpose[2] if purpose else text)
 
 
 def _sentence_case(heading: str, text: str) -> str:
@@ -238,8 +251,10 @@ def _is_term(view: View, term: str, at: int) -> bool:
 
 
 def _what_is(term: str, lead: str, *, plural: bool) -> Asked | None:
-    if len(term) < 3 or term.casefold() in GENERIC:
+    if len(re.findall(r"[^\W\d_]", term)) < 3 or term.casefold() in GENERIC:
         return None
+    if not plural and not lead and term.endswith("s") and not any(map(is_name, term.split())):
+        return None  # a slip of the text: "namespaces is"
     named = lead.lower() + " " if lead else ""
     if is_name(term) and " " not in term and lead == "" and not re.search(r"[A-Z]", term):
         return Asked("does", f"What is {term} used for?", (term,))
@@ -298,6 +313,8 @@ def _askable(clause: str) -> bool:
         and len(clause.split()) <= 14
         and len(topic_words(clause)) >= 1
         and not points_elsewhere(clause)
+        and not re.match(r"you (?:want|need|prefer|wish|like)\b", clause)
+        and not re.search(r"\b(?:is|are|was|the|an?|to|of|by|with|for)$", clause)
     )
 
 

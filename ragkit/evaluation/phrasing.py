@@ -55,7 +55,7 @@ _VERBS = _listed(
     scale scan schedule search secure select send separate serialize serve set share show shrink sign simulate
     skip sort specify split stage start stash stop store submit subscribe summarize suppress suspend switch
     synchronize tag target terminate test trace track transfer transform translate trigger troubleshoot truncate
-    tune turn undo uninstall unlock unmount unpack update upgrade upload use validate verify view visualize wait
+    tune undo uninstall unlock unmount unpack update upgrade upload use validate verify view visualize wait
     watch work wrap write"""
 )
 _NOUNS_TOO = _listed(
@@ -81,10 +81,10 @@ _GERUNDS = {_gerund(verb): verb for verb in sorted(_VERBS)}
 
 # Words that point at something said elsewhere: what holds one cannot be asked on its own.
 _POINTING = _listed(
-    """it its itself this these those they them their such above below following previous previously next latter
-    former earlier later here there thereof hence otherwise example examples section page chapter document table
-    figure step steps article tutorial guide task appendix aforementioned respectively same he she his her we us our
-    another other others else instead also so i.e e.g etc"""
+    """it its itself this these those they them their such above below following preceding previous previously
+    next latter former earlier later here there thereof hence otherwise example examples section page chapter
+    document table figure step steps article tutorial guide task appendix aforementioned respectively same he
+    she his her we us our another other others else instead also so i.e e.g etc"""
 )
 _THERE_IS = re.compile(r"^there (?:is|are|was|were) ")
 
@@ -115,7 +115,7 @@ GENERIC = _listed(
 _QUESTION_WORDS = _listed(
     """a an the is are was were can't isn't aren't don't doesn't after be been do does did i my me we you
     your what which when where why how who whose to of
-    in on at for if and or by with from as that can could should would will must may have has had there it so
+    in on at for if and or not some by with from as that can could should would will must may have has had there it so
     any not explain mean means meant happen happens term purpose way steps reason keep reading about then
     suppose list get back need want tell value values whether use used take takes into its"""
 )
@@ -139,7 +139,7 @@ def is_name(word: str) -> bool:
     return bool(
         re.search(r"[_\d=@\\$]|^-|\w[./:]\w|\w\(\)", word)
         or re.search(r"[a-z][A-Z]", word)
-        or (len(word) > 1 and word.isupper())
+        or (len(word) > 1 and word.isupper() and word.casefold() not in _QUESTION_WORDS)
     )
 
 
@@ -150,7 +150,12 @@ def points_elsewhere(clause: str) -> bool:
     (True, False)
     """
     found = [word.casefold() for word in words(_THERE_IS.sub("", clause.strip()))]
-    return not found or not _POINTING.isdisjoint(found) or found[-1] in ("that", "one") or found[0] == "that"
+    return (
+        not found
+        or not _POINTING.isdisjoint(found)
+        or found[-1] in ("that", "one")
+        or "that" in (found[0], *found[-2:-1])
+    )
 
 
 def topic_words(text: str) -> list[str]:
@@ -233,7 +238,7 @@ def is_imperative(clause: str) -> bool:
     first = clause.split(" ", 1)[0].casefold().strip(",") if clause else ""
     following = clause.split(" ", 2)[1] if clause.count(" ") else ""
     told = first in _VERBS and (
-        first not in _NOUNS_TOO or _is_object(following) or (clause[0].islower() and following not in _AFTER_NOUN)
+        first not in _NOUNS_TOO or _is_object(following) or (clause[:1].islower() and following not in _AFTER_NOUN)
     )
     return told or bool(_ADDRESSED.match(clause))
 
