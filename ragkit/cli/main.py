@@ -26,6 +26,7 @@ COMMANDS = {
     "corpus": "ragkit.cli.corpus:corpus",
     "models": "ragkit.cli.models:models",
     "eval": "ragkit.cli.eval:eval_",
+    "tune": "ragkit.cli.tune:tune",
     "why-not": "ragkit.cli.why_not:why_not",
     "config": "ragkit.cli.config:config",
     "doctor": "ragkit.cli.doctor:doctor",
