@@ -46,7 +46,8 @@ class Database:
             self._prepare()
         except ModuleNotFoundError as error:
             raise MissingExtra(
-                f"the driver {error.name} of database {self.shown} is not installed", "install it"
+                f"the driver {error.name} of database {self.shown} is not installed",
+                "pip install 'ragkit[postgresql]'" if error.name == "psycopg" else f"pip install {error.name}",
             ) from error
         except exc.SQLAlchemyError as error:
             raise _translated(error, self.shown) from error
