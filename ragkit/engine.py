@@ -7,6 +7,7 @@ engine serves one thread at a time; several may be open on the same store.
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -31,6 +32,7 @@ from ragkit.domain import (
 from ragkit.errors import ModelUnsuitable, UsageError
 from ragkit.resources import Resources
 from ragkit.stopwatch import Stopwatch
+from ragkit.versions import order
 
 if TYPE_CHECKING:
     from ragkit.config import Settings
@@ -165,6 +167,12 @@ class Engine:
     def acronyms(self, corpus: str = "") -> list[Acronym]:
         """Acronyms that the documents of a corpus introduce, the commonest first."""
         return list(self._opened.snapshot(corpus).acronyms.all)
+
+    def doc_versions(self, corpus: str = "") -> dict[str, int]:
+        """How many documents of a corpus are of each version, the latest first; documents of none are left out."""
+        found = self._opened.snapshot(corpus).versions.found
+        counts = Counter(found.versions.values())
+        return {version: counts[version] for version in sorted(counts, key=order, reverse=True)}
 
     def remove(self, corpus: str) -> None:
         """Delete a corpus: its rows and its index files. The documents themselves are not touched."""
@@ -358,8 +366,9 @@ class Engine:
     def ground(self, statement: str, text: str, *, question: str = "", engine: str = "fast") -> Grounding:
         """Whether `text` bears out `statement`, sentence by sentence; no corpus is needed.
 
-        `engine` is fast, as in the check of every answer; logits, which also asks the generator for the odds
-        of Yes against No; or judge, which lets it write one of the two. The threshold is `verify.min_support`.
+        `engine` is fast, as in the check of every answer; words, which compares word by word; logits, which also
+        asks the generator for the odds of Yes against No; or judge, which lets it write one of the two. The threshold
+        is `verify.min_support`.
         """
         from ragkit.verify import ENGINES, ground
 
@@ -373,6 +382,7 @@ class Engine:
             embedder=self.embedder,
             judge=self._judge() if engine == "logits" else None,
             generator=self._writer() if engine == "judge" else None,
+            by_words=engine == "words",
             language=self.settings.lexical.language,
         )
 

@@ -259,6 +259,10 @@ def test_a_new_version_takes_over_when_it_is_ingested(engine: Engine, tmp_path: 
     assert paths(engine) == ["v1.9/quota.md", "v2.0/limits.md"]
 
 
+def test_the_versions_of_a_corpus_are_counted(engine: Engine) -> None:
+    assert engine.doc_versions("tree") == {"1.10": 1, "1.9": 2}
+
+
 def test_the_autopsy_of_an_older_version_says_so(engine: Engine) -> None:
     found = examine(engine, "What is the upload limit?", "v1.9/limits.md", answer=False)
     assert found.lost == "version"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ragkit.cli.common import Group, State, emit, emit_lines, format_option, pass_state, table
+from ragkit.errors import RagkitError
 
 if TYPE_CHECKING:
     from ragkit.store import CorpusStatus
@@ -75,13 +78,16 @@ def status(state: State, name: str, duplicates: bool, acronyms: bool, outcome: t
     with state.engine() as engine:
         at = engine.status(name)
         ledger = engine.ledger(name, outcome)
+        versions: dict[str, int] = {}
+        with suppress(RagkitError):  # what is wrong with an index, `ragkit doctor` says
+            versions = engine.doc_versions(at.corpus.name)
     rows = [{"path": r.path, "outcome": r.outcome, "reason": r.reason, "chunks": r.chunks} for r in ledger]
     if format_ == "json":
-        emit({**_json(at), "ledger": rows})
+        emit({**_json(at), "doc_versions": versions, "ledger": rows})
     elif format_ == "jsonl":
         emit_lines(rows)
     else:
-        _print_status(at)
+        _print_status(at, versions)
         shown = [r for r in rows if outcome or r["outcome"] != "unchanged"]
         if shown:
             click.echo()
@@ -156,7 +162,7 @@ def _json(status: CorpusStatus) -> dict[str, Any]:
     }
 
 
-def _print_status(status: CorpusStatus) -> None:
+def _print_status(status: CorpusStatus, versions: Mapping[str, int]) -> None:
     rows = _json(status)
     last = rows["last_ingest"]
     counts = ", ".join(f"{count} {what}" for what, count in last["counts"].items() if count) if last else "-"
@@ -166,6 +172,7 @@ def _print_status(status: CorpusStatus) -> None:
         ("snapshot", f"{rows['snapshot']}, published {rows['published_at']}" if rows["snapshot"] else "none yet"),
         ("documents", f"{rows['documents']} ({', '.join(f'{n} {f}' for f, n in rows['formats'].items())})"),
         ("chunks", rows["chunks"]),
+        *([("versions", ", ".join(f"{one} ({n})" for one, n in versions.items()))] if versions else []),
         ("embedder", rows["embedder"] or "-"),
         ("last ingest", f"{last['state']}, {last['started_at']}: {counts}" if last else "-"),
     ]
