@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragkit.domain import Answer, Claim, Context, Draft, Quote, Source
-from ragkit.errors import EvaluationError, GenerationError
-from ragkit.evaluation import measures, names
+from ragkit.errors import EvaluationError, GenerationError, SettingsError
+from ragkit.evaluation import experiments, html, measures, names, runs
 from ragkit.evaluation.answers import Instruments, Scores, score_answer
 from ragkit.evaluation.correctness import correctness, held, is_short
 from ragkit.evaluation.datasets import Question
+from ragkit.evaluation.report import Report, Scored, to_json
 from ragkit.testing import HashEmbedder
 
 REFERENCE = "The port is 8443. Backups run at night. They go to a vault."
@@ -235,3 +237,34 @@ def test_a_failure_is_worst_where_less_is_better_too() -> None:
     worst = names.worst_scores(answerable=True, reference=True)
     assert {name for name, value in worst.items() if value} == {"NoiseSensitivity"}
     assert not set(worst) & names.COSTS
+
+
+def test_an_experiment_names_metrics_and_the_engine_of_a_second_faithfulness(tmp_path: Path) -> None:
+    file = tmp_path / "one.toml"
+    file.write_text('[experiment]\ndataset = "q.jsonl"\ntask = "answers"\nfaithfulness_engine = "judge"\n')
+    assert experiments.load(file).faithfulness_engine == "judge"
+    file.write_text(file.read_text().replace("judge", "oracle"))
+    with pytest.raises(SettingsError, match="faithfulness_engine must be one of fast, .*judge"):
+        experiments.load(file)
+
+
+def test_earlier_runs_are_read_under_todays_names() -> None:
+    row = {"id": "a", "question": "q", "scores": {"RougeL": 0.5, "Faithfulness": 1.0}, "seconds": 1}
+    data = {"task": "answers", "dataset": "d", "fingerprint": "f", "about": {}, "questions": [row]}
+    run = runs.from_json({**data, "measures": {"Faithfulness": {}, "RougeL": {}}}, "old.json")
+    assert run.report.names == ("Faithfulness", "ROUGE-L")
+    assert run.report.measures["ROUGE-L"].mean == 0.5
+    again = runs.to_json(run)
+    assert (again["measures"]["RougeL"], again["questions"][0]["scores"]["RougeL"]) == (
+        again["measures"]["ROUGE-L"],
+        0.5,
+    )
+    assert runs.from_json(again, "new.json").report.names == ("Faithfulness", "ROUGE-L")
+
+
+def test_the_report_says_what_is_left_out_and_why() -> None:
+    left_out = Scored("b", "q", {}, left_out={"Faithfulness": "declined <really>"})
+    report = Report("answers", "set", "f", ("Faithfulness",), (Scored("a", "q", {"Faithfulness": 1.0}), left_out))
+    page = html.page(runs.Run("r", report))
+    assert "(1 declined &lt;really&gt;)" in page
+    assert to_json(report)["measures"]["Faithfulness"]["left_out"] == {"declined <really>": 1}

@@ -57,7 +57,11 @@ ANSWERS = tuple(metric.name for metric in METRICS)
 """What `ragkit eval answers` reports, in this order."""
 COSTS = frozenset(metric.name for metric in METRICS if metric.cost)
 CORE = tuple(metric.name for metric in METRICS if metric.core)
-BESIDE: Mapping[str, str] = {"logits": "FaithfulnessLogits", "judge": "FaithfulnessJudge"}
+BESIDE: Mapping[str, str] = {
+    "words": "FaithfulnessWords",
+    "logits": "FaithfulnessLogits",
+    "judge": "FaithfulnessJudge",
+}
 """Engine of the faithfulness check to the metric that stands beside Faithfulness when it is asked for."""
 EARLIER: Mapping[str, str] = {
     "RougeL": "ROUGE-L",
