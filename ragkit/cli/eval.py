@@ -138,7 +138,7 @@ def answers(
 ) -> None:
     """Ask every question and score the answers: faithfulness, correctness, context, citations, refusals, costs.
 
-    Faithfulness is always that of the engine fast; another engine adds FaithfulnessLogits or FaithfulnessJudge.
+    Faithfulness is always that of the engine fast; another engine adds FaithfulnessWords, -Logits or -Judge.
     """
     from ragkit.evaluation import datasets, run
 
@@ -186,7 +186,7 @@ def agreement(
         ]
         compared = judged.metrics(engine.embedder, settings.lexical.language) if answers else {}
         beside = [judged.measure(items, compared, name=name, progress=progress) for name, items in answers]
-        asked = engine.generator if claims and engine_name != "fast" else None
+        asked = engine.generator if claims and engine_name in ("logits", "judge") else None
         used = asked.name if asked else settings.embed.model
     data = agreements.to_json(
         found, engine=engine_name, model=used, threshold=settings.verify.min_support, judged=beside
