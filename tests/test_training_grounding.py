@@ -7,7 +7,7 @@ import random
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.grounding import data, rules
@@ -57,6 +57,7 @@ def test_a_rule_that_does_not_apply_says_so() -> None:
     assert rules.corrupt("Well then", nothing, random.Random(1)) is None
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.integers(0, 10_000))
 def test_pairs_of_a_text_are_labelled_both_ways_and_reproducible(seed: int) -> None:
     texts = [("wiki", PARAGRAPH)] * 3

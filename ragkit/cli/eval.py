@@ -35,10 +35,11 @@ _OUT = click.option(
 _ENGINE = click.option(
     "--faithfulness-engine",
     "engine_name",
-    type=click.Choice(["fast", "logits", "judge"]),
+    type=click.Choice(["fast", "words", "logits", "judge"]),
     default="fast",
     show_default=True,
-    help="fast: words, vectors, exact terms; logits: the language model's odds of Yes, too; judge: its Yes or No.",
+    help="fast: terms, vectors, exact words; words: word by word, by a small network; logits: the language model's "
+    "odds of Yes, too; judge: its Yes or No.",
 )
 
 

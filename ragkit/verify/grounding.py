@@ -1,8 +1,9 @@
-"""Whether a text bears out a statement, by one of three engines behind one function.
+"""Whether a text bears out a statement, by one of four engines behind one function.
 
-`fast` compares words, vectors and what must be exact, as the check of every answer does. `logits` also asks a
-language model for the odds of Yes against No; `judge` lets it write one of the two, and takes that. Knows
-statements, texts, and the evidence between them; knows nothing of how answers are written or where texts come from.
+`fast` compares words, vectors and what must be exact, as the check of every answer does. `words` compares word by
+word, with a small trained network. `logits` also asks a language model for the odds of Yes against No; `judge` lets
+it write one of the two, and takes that. Knows statements, texts, and the evidence between them; knows nothing of how
+answers are written or where texts come from.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from dataclasses import dataclass, replace
 from ragkit.domain import Context, Embedder, Generator, GroundedClaim, Grounding, Judge, Message, Source
 from ragkit.text import analyse, rarity
 from ragkit.units import contents
+from ragkit.verify.alignment import open_aligner
 from ragkit.verify.claims import statements
 from ragkit.verify.support import Evidence, Measured
 from ragkit.verify.verdict import decide
 
-ENGINES = ("fast", "logits", "judge")
+ENGINES = ("fast", "words", "logits", "judge")
 EVIDENCE_UNITS = 8
 """Units of the text that are shown to the language model, in the text's order."""
 EVIDENCE_CHARACTERS = 1600
@@ -57,19 +59,23 @@ def ground(
     embedder: Embedder | None = None,
     judge: Judge | None = None,
     generator: Generator | None = None,
+    by_words: bool = False,
     language: str = "english",
 ) -> Grounding:
     """How well `text` bears out `statement`: as well as it bears out the worst of its sentences.
 
-    With a `judge` the engine is `logits`, with a `generator` it is `judge`, else `fast`. A statement without a
-    claim is supported by nothing.
+    With a `judge` the engine is `logits`, with a `generator` it is `judge`, `by_words` it is `words`, else `fast`. A
+    statement without a claim is supported by nothing. Raises ModelUnsuitable for an embedder that `words` cannot use.
     """
     claims = statements(statement) or [statement.strip()] * bool(statement.strip())
     engine = "logits" if judge is not None else "judge" if generator is not None else "fast"
+    engine = "words" if by_words else engine
+    aligner = open_aligner(embedder) if by_words else None
     if not claims or not text.strip():
         return Grounding(0.0, False, tuple(GroundedClaim(claim, 0.0) for claim in claims), engine)
     source = Source(1, 0, "", "", (), "", 0, len(text), 1, 1 + text.count("\n"), "line", text, 1.0)
-    measured = [found[1] for found in Evidence(Context((source,)), embedder, language, question).measure(claims)]
+    found = Evidence(Context((source,)), embedder, language, question, aligner=aligner).measure(claims)
+    measured = [one[1] for one in found]
     grounded = [_claim(claim, found) for claim, found in zip(claims, measured, strict=True)]
     if judge is not None:
         grounded = [_judged(claim, text, judge, language) for claim in grounded]
