@@ -36,7 +36,7 @@ class Recipe:
     batch: int = 64
     learning_rate: float = 1e-3
     weight_decay: float = 0.02
-    dropout: float = 0.15
+    dropout: float = 0.3
     width: int = 128
     hidden: int = 64
     seed: int = 1
