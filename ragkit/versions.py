@@ -54,7 +54,7 @@ _PRE = r"(?:[-._]?(?:alpha|beta|preview|pre|rc|dev|snapshot|a|b|m)[-._]?\d*)"
 _DOTTED = rf"\d+(?:\.\d+)+(?:\.[x*])?{_PRE}?|\d+\.[x*]"
 _NUMBER = rf"{_DOTTED}|\d+{_PRE}?"
 _PREFIXED = re.compile(rf"(?:v|version|ver|release|releases|rel|branch|docs?|stable)[-_.]?({_DOTTED})|"
-                       rf"(?:v|(?:version|ver|release|rel|docs?)[-_])({_NUMBER})", re.IGNORECASE)  # fmt: skip
+                       rf"(?:v|(?:version|ver|release|rel)[-_])({_NUMBER})", re.IGNORECASE)  # fmt: skip
 _NAMED = re.compile(rf"([a-z][\w+]*?(?:-[a-z][a-z+]*)*)[-_]?v?({_DOTTED})((?:[-_][a-z][\w-]*)?)", re.IGNORECASE)
 _BARE = re.compile(_DOTTED, re.IGNORECASE)
 _LABEL = re.compile(rf"(?:v(?:ersion)?\s*)?({_NUMBER})(?:[-+ (].*)?", re.IGNORECASE)

@@ -48,7 +48,8 @@ def test_a_path_names_its_version(path: str, version: str, skeleton: str) -> Non
     "path",
     [
         *("chapter-2/setup.md", "2/setup.md", "2024/notes.md", "2024.01.15/notes.md", "2024.03/notes.md"),
-        *("pods-v1.md", "docs/setup.md", "v1", "1.2", "changes-1.2.md", "docs2/setup.md", "utf-8/setup.md"),
+        *("pods-v1.md", "docs/setup.md", "v1", "1.2", "changes-1.2.md", "docs2/setup.md", "docs-2/setup.md"),
+        "utf-8/setup.md",
     ],
 )
 def test_numbers_and_dates_are_no_versions(path: str) -> None:
