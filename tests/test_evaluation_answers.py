@@ -266,5 +266,5 @@ def test_the_report_says_what_is_left_out_and_why() -> None:
     left_out = Scored("b", "q", {}, left_out={"Faithfulness": "declined <really>"})
     report = Report("answers", "set", "f", ("Faithfulness",), (Scored("a", "q", {"Faithfulness": 1.0}), left_out))
     page = html.page(runs.Run("r", report))
-    assert "(1 declined &lt;really&gt;)" in page
+    assert "<li>1 declined &lt;really&gt;: Faithfulness</li>" in page
     assert to_json(report)["measures"]["Faithfulness"]["left_out"] == {"declined <really>": 1}

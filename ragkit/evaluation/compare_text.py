@@ -15,6 +15,8 @@ from ragkit.evaluation.tables import aligned, piped
 HEADER = ("metric", "old", "new", "change", "95 % interval", "p", "adjusted", "detectable", "verdict")
 _NUMBERS = range(1, len(HEADER) - 1)
 SHOWN_HITS = 3
+TOLD = 3
+"""Metrics of which it is said how many questions they would take; the others are named."""
 
 
 def to_json(found: Comparison, *, examples: int | None = None) -> dict[str, JSON]:
@@ -137,8 +139,10 @@ def _remarks(found: Comparison) -> list[str]:
     lines = [
         f"{one.metric}: {one.interval.n} questions are too few to tell; a difference below {one.detectable:.2f} "
         f"goes unseen, and one of {found.drop:g} takes about {one.needed:,} questions"
-        for one in found.too_small
+        for one in found.too_small[:TOLD]
     ]
+    if more := [one.metric for one in found.too_small[TOLD:]]:
+        lines.append(f"too few to tell, too: {', '.join(more)}")
     lines += [f"{key}: {old} -> {new}" for key, (old, new) in found.settings.items()]
     old, new = found.old.report.seconds, found.new.report.seconds
     lines.append(

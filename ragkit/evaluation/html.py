@@ -111,8 +111,7 @@ def _summary(run: Run, comparison: Comparison | None) -> str:
     for name, interval in run.report.measures.items():
         if not interval.n:
             lines.append(
-                f'<tr><td>{escape(name)}</td><td class="soft" colspan="{len(head) - 1}">no question'
-                f"{_left_out(run, name)}</td></tr>"
+                f'<tr><td>{escape(name)}</td><td class="soft" colspan="{len(head) - 1}">no question</td></tr>'
             )
             continue
         one = compared.get(name)
@@ -120,7 +119,7 @@ def _summary(run: Run, comparison: Comparison | None) -> str:
             f"<td>{escape(name)}</td><td><strong>{interval.mean:.3f}</strong></td>",
             f'<td class="soft">{interval.low:.3f} to {interval.high:.3f}</td>',
             f"<td>{_whisker(name, interval, one.old if one else None)}</td>",
-            f'<td>{interval.n}<small class="soft">{_left_out(run, name)}</small></td>',
+            f"<td>{interval.n}</td>",
         ]
         if one:
             tone = {"better": "good", "worse": "bad", "too small to tell": "warn"}.get(one.verdict, "")
@@ -135,14 +134,18 @@ def _summary(run: Run, comparison: Comparison | None) -> str:
     kind = "compared" if comparison else "plain"
     return (
         f'<h2>Summary</h2>\n<div class="card scroll"><table class="{kind}"><thead><tr>{header}</tr></thead>\n'
-        f"<tbody>{''.join(lines)}</tbody></table></div>"
+        f"<tbody>{''.join(lines)}</tbody></table></div>{_left_out(run)}"
     )
 
 
-def _left_out(run: Run, metric: str) -> str:
-    """How many questions a metric does not apply to, and why."""
-    reasons = ", ".join(f"{n} {reason}" for reason, n in run.report.left_out(metric).items())
-    return f" ({escape(reasons)})" if reasons else ""
+def _left_out(run: Run) -> str:
+    """Which metrics do not apply to how many questions, and why."""
+    found: dict[str, list[str]] = {}
+    for name in run.report.names:
+        for reason, n in run.report.left_out(name).items():
+            found.setdefault(f"{n} {reason}", []).append(name)
+    lines = "".join(f"<li>{escape(reason)}: {escape(', '.join(metrics))}</li>" for reason, metrics in found.items())
+    return f'<p class="soft">Questions left out:</p><ul class="soft">{lines}</ul>' if lines else ""
 
 
 def _whisker(metric: str, interval: Interval, old: float | None) -> str:
