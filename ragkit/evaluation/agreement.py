@@ -383,7 +383,8 @@ def _set(one: Agreement) -> dict[str, JSON]:
 def _summary(found: Sequence[Agreement]) -> dict[str, JSON]:
     n, seconds = sum(one.n for one in found), math.fsum(one.seconds for one in found)
     means = {
-        name: round(math.fsum(getattr(one, name) for one in found) / max(1, len(found)), 4) for name in STATISTICS
+        name: round(math.fsum(getattr(one, name) for one in found) / max(1, len(found)), 4) + 0.0  # no -0.0
+        for name in STATISTICS
     }
     return {
         **means,
