@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from ragkit import Engine
 from ragkit.config import Settings
 from ragkit.errors import DatasetError, UsageError
-from ragkit.evaluation import datasets, exchange, questions, sheet
+from ragkit.evaluation import datasets, exchange, questions, sheet, trec
 from ragkit.evaluation.anchors import anchor, moved
 from ragkit.evaluation.datasets import Gold, Question
 from ragkit.evaluation.exchange import FORMS, Form
@@ -220,6 +220,14 @@ def test_rows_of_hugging_face_squad_are_understood(tmp_path: Path) -> None:
     assert entry.question.relevant == (Gold("t", (), "The port is 8443."),)
 
 
+def test_spans_of_a_chunking_evaluation_are_quotes(tmp_path: Path) -> None:
+    references = json.dumps([{"content": "Port 8443.", "start_index": 3, "end_index": 13}])
+    with (tmp_path / "q.csv").open("w", newline="") as out:
+        csv.writer(out).writerows([["question", "references", "corpus_id"], ["Which port?", references, "ports"]])
+    (entry,) = exchange.read(tmp_path / "q.csv")
+    assert entry.question.relevant == (Gold("ports", (), "Port 8443."),)
+
+
 def test_judgements_of_trec_need_the_words_of_their_queries(tmp_path: Path) -> None:
     (tmp_path / "a.qrels").write_text("q1 0 d1 2\nq1 0 d2 0\n")
     with pytest.raises(UsageError, match="names its queries by id alone"):
@@ -250,6 +258,29 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, name: str, text: str | Non
 def test_a_name_that_says_no_form_is_asked_for_one(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"a\.xlsx does not say in which form it is"):
         exchange.read(tmp_path / "a.xlsx")
+
+
+def test_a_run_of_any_system_is_scored_by_its_documents(tmp_path: Path) -> None:
+    questions.write(tmp_path / "q.jsonl", [RESTORE, KEPT, MAYOR])
+    run = tmp_path / "theirs.txt"
+    run.write_text("restore Q0 other.md 1 0.2 x\nrestore Q0 docs/backup.md 2 0.9 x\nkept Q0 nothing.md 1 1 x\n")
+    report = trec.score_run(trec.read_run(run), datasets.load(tmp_path / "q.jsonl"), name="theirs", names=["MRR@10"])
+    assert {one.id: one.scores["MRR@10"] for one in report.questions} == {"restore": 1.0, "kept": 0.0}
+    with pytest.raises(DatasetError, match="has no ranking of any question of q"):
+        trec.score_run({"x": ["a"]}, datasets.load(tmp_path / "q.jsonl"), name="theirs")
+    run.write_text("restore Q0 other.md first 0.2 x\n")
+    with pytest.raises(DatasetError, match=r"theirs\.txt:1: not `query Q0"):
+        trec.read_run(run)
+
+
+def test_rankings_of_a_report_become_a_run(tmp_path: Path) -> None:
+    hits = ["a b.md:L3-L9", "a b.md:L20", "book.pdf:p4-p5"]
+    (tmp_path / "report.json").write_text(json.dumps({"questions": [{"id": "q", "hits": hits}]}))
+    assert trec.write_run(tmp_path / "ours.txt", tmp_path / "report.json") == 1
+    assert (tmp_path / "ours.txt").read_text() == "q Q0 a%20b.md 1 1.000000 ragkit\nq Q0 book.pdf 2 0.500000 ragkit\n"
+    assert trec.read_run(tmp_path / "ours.txt") == {"q": ["a b.md", "book.pdf"]}
+    with pytest.raises(DatasetError, match="is no report of retrieval"):
+        trec.write_run(tmp_path / "x.txt", tmp_path / "ours.txt")
 
 
 # ---------------------------------------------------------------- splitting

@@ -1,4 +1,4 @@
-"""`ragkit eval generate`, `review`, `show`, `validate`, `split`, `import` and `export`: sets of questions."""
+"""`ragkit eval generate`, `review`, `show`, `validate`, `split`, `import`, `export`, `score`: sets of questions."""
 
 from __future__ import annotations
 
@@ -385,14 +385,26 @@ def import_(state: State, source: Path, output: Path, form: str | None, queries:
 @click.command(cls=Command, short_help="Write questions in the form of another tool, or as text to edit.")
 @click.argument("file", type=PATH)
 @_OUTPUT
-@click.option("--to", "form", type=click.Choice(FORMS), help="Form to write.  [default: by the name of PATH]")
+@click.option(
+    "--to", "form", type=click.Choice((*FORMS, "run")), help="Form to write.  [default: by the name of PATH]"
+)
 @click.option("--corpus", default="", metavar="NAME", help="BEIR: write this corpus's documents, too.")
 @format_option()
 @pass_state
 def export(state: State, file: Path, output: Path, form: str | None, corpus: str, format_: str) -> None:
-    """Write the questions of FILE in another form: BEIR, TREC, SQuAD, RAGAS, CSV, text."""
-    from ragkit.evaluation import exchange
+    """Write the questions of FILE in another form: BEIR, TREC, SQuAD, RAGAS, CSV, text.
 
+    With --to run, FILE is a report of `ragkit eval retrieval --out`, and its rankings are written as TREC has them.
+    """
+    from ragkit.evaluation import exchange, trec
+
+    if form == "run":
+        queries = trec.write_run(output, file)
+        if format_ == "json":
+            emit({"file": str(output), "form": "run", "questions": queries})
+        else:
+            click.echo(f"rankings of {queries} questions written to {output}")
+        return
     entries = exchange.read(file)
     chosen = cast("Form", form) if form else exchange.form_of(output)
     if corpus and chosen == "beir":
@@ -415,4 +427,28 @@ def _written(entries: Sequence[Entry], output: Path, form: str, format_: str) ->
         click.echo(f"{len(entries)} questions ({_listed(kinds)}) written to {output} as {form}")
 
 
-COMMANDS = (generate, review, show, validate, split, import_, export)
+@click.command(cls=Command, short_help="Score the run of any system, as TREC writes it.")
+@click.argument("run", type=FILE)
+@click.option(
+    "--dataset", required=True, metavar="PATH", type=PATH, help="The questions, or a folder in BEIR layout."
+)
+@click.option("--measure", "names", multiple=True, metavar="NAME", help="Such as Recall@20 or MAP; repeatable.")
+@format_option("jsonl", "md")
+@pass_state
+def score(state: State, run: Path, dataset: Path, names: tuple[str, ...], format_: str) -> None:
+    """Score RUN, the rankings of any system as TREC writes them: `query Q0 document rank score tag`."""
+    from ragkit.evaluation import datasets, measures, trec
+    from ragkit.evaluation import report as reports
+
+    found = trec.score_run(
+        trec.read_run(run), datasets.load(dataset), name=run.stem, names=names or measures.RETRIEVAL
+    )
+    if format_ == "json":
+        emit(reports.to_json(found))
+    elif format_ == "jsonl":
+        emit_lines(reports.question_rows(found))
+    else:
+        click.echo(reports.to_markdown(found) if format_ == "md" else reports.to_text(found))
+
+
+COMMANDS = (generate, review, show, validate, split, import_, export, score)

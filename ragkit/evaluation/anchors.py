@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ragkit.evaluation.datasets import Gold, plain_words, same_document
@@ -55,7 +56,16 @@ def anchor(engine: Engine, entries: Sequence[Entry], *, corpus: str = "") -> lis
     is its heading, and one without either its document.
     """
     texts = _Texts(engine, corpus)
-    return [_anchored(texts, entry.question.id, gold) for entry in entries for gold in entry.question.relevant]
+    golds = [(entry.question.id, gold) for entry in entries for gold in entry.question.relevant]
+    known: dict[Gold, Anchor] = {}
+    found = []
+    for done, (id, gold) in enumerate(golds, 1):
+        if gold not in known:
+            known[gold] = _anchored(texts, id, gold)
+        found.append(dataclasses.replace(known[gold], question_id=id))
+        if engine.progress:
+            engine.progress("look for places", done, len(golds))
+    return found
 
 
 def moved(entries: Sequence[Entry], anchors: Sequence[Anchor]) -> list[Entry]:
@@ -138,6 +148,26 @@ class _Text:
         """Spans of sentences, items, rows and lines of code."""
         return [(unit.start, unit.end) for unit in units(self.text)]
 
+    @cached_property
+    def unit_words(self) -> list[list[str]]:
+        """The words of each unit."""
+        return [plain_words(self.text[start:end]) for start, end in self.units]
+
+    def windows(self, wanted: set[str], count: int) -> Iterator[tuple[int, int]]:
+        """(first, past the last) of stretches of whole units that may be `count` words with `wanted` among them.
+
+        They begin in a unit half of whose words are wanted, and have about as many words: a quote is looked for in
+        a document of thousands of units, and each stretch costs a comparison.
+        """
+        ends = list(accumulate((len(unit) for unit in self.unit_words), initial=0))
+        for first, unit in enumerate(self.unit_words):
+            if not unit or 2 * len(wanted.intersection(unit)) < len(set(unit)):
+                continue
+            near = {bisect_right(ends, ends[first] + share * count) for share in (0.75, 1.0, 1.3)}
+            for last in sorted({max(end + more, first + 1) for end in near for more in (-1, 0)}):
+                if last < len(ends):
+                    yield first, last
+
 
 class _Texts:
     """Every document of the current snapshot, read when it is first looked at."""
@@ -206,27 +236,17 @@ def _changed(group: Iterable[_Text], gold: Gold, words: str, least: float) -> tu
     for text in group:
         if len(wanted & text.held) < MIN_SHARED * len(wanted):
             continue
-        for span in _windows(text.units, len(gold.quote)):
+        for first, last in text.windows(wanted, words.count(" ") + 1):
             least = best[0] if best else least
-            stretch = " ".join(plain_words(text.text[span[0] : span[1]]))
+            stretch = " ".join(word for unit in text.unit_words[first:last] for word in unit)
             likeness = fuzz.ratio(words, stretch, score_cutoff=100 * least) / 100
             if likeness and (best is None or likeness > best[0]):
-                best = (likeness, text, span)
+                best = (likeness, text, (text.units[first][0], text.units[last - 1][1]))
     if best is None:
         return None
     likeness, text, (start, end) = best
     heading = text.heading(start)
     return dataclasses.replace(gold, path=text.path, heading=heading, quote=text.text[start:end]), likeness
-
-
-def _windows(spans: Sequence[tuple[int, int]], length: int) -> Iterator[tuple[int, int]]:
-    """Stretches of whole units about as long as the quote: from half to twice its length."""
-    for at, (start, _) in enumerate(spans):
-        for _, end in spans[at:]:
-            if end - start > 2 * length + 40:
-                break
-            if end - start >= length / 2:
-                yield start, end
 
 
 def _by_heading(texts: _Texts, id: str, gold: Gold, near: Sequence[_Text]) -> Anchor:

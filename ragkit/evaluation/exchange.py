@@ -97,6 +97,11 @@ def _foreign(row: Mapping[str, Any], place: str) -> Entry:
         own["answer"] = "\n".join(map(str, reference)) if isinstance(reference, list) else reference
     if isinstance(own.get("answers"), dict | list) and isinstance(own.get("context"), str):
         return _squad_question(own, str(own.get("title") or ""), str(own["context"]), place)
+    spans = own.get("references")
+    if isinstance(spans, list) and spans and all(isinstance(one, dict) and one.get("content") for one in spans):
+        # Spans of a document, as evaluations of chunking have them.
+        path = str(own.pop("corpus_id", "") or "")
+        own["relevant"] = [{"path": path, "quote": str(one["content"])} for one in own.pop("references")]
     if isinstance(own.get("context"), str) and not own.get("contexts"):
         own["contexts"] = [own.pop("context")]
     question = datasets.question(own, place)
@@ -191,10 +196,12 @@ def _squad_question(qa: Mapping[str, Any], title: str, context: str, place: str)
     if isinstance(answers, dict):  # as Hugging Face lays it out
         answers = [{"text": t, "answer_start": s} for t, s in
                    zip(answers.get("text", ()), answers.get("answer_start", ()), strict=False)]  # fmt: skip
+    answers = [one if isinstance(one, dict) else {"text": one} for one in answers]
     id = str(qa.get("id") or question_id(text))
     if qa.get("is_impossible") or not answers:
         return Entry(Question(id, text, answerable=False, kind="unanswerable"))
-    answer, start = str(answers[0].get("text", "")), int(answers[0].get("answer_start", 0))
+    answer, start = str(answers[0].get("text", "")), answers[0].get("answer_start")
+    start = start if isinstance(start, int) and start >= 0 else max(0, context.find(answer))
     quote = next((context[a:b] for a, b in sentences(context) if a <= start < b), context)
     return Entry(Question(id, text, answer, (Gold(title, (), quote),)))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -291,6 +292,8 @@ class _Maker:
         if kind == "keyword":
             if fact.asked.form == "what-is":
                 return keywords(fact.asked.text, ("definition",))
+            if re.search(r"\bnot\b|n't\b", fact.asked.text):
+                return ""  # without its little words it would ask for the opposite
             found = keywords(fact.asked.text)
             return found if len(found.split()) >= 3 or any(map(is_name, found.split())) else ""
         if kind == "typo":
@@ -312,7 +315,11 @@ class _Maker:
     def _document_pairs(self, ones: Sequence[Found]) -> Iterator[tuple[str, tuple[Found, Found]]]:
         for at, one in enumerate(ones):
             for two in ones[at + 1 :]:
-                if one.passage.id != two.passage.id and (text := joined(one.fact, two.fact)):
+                apart = one.passage.id != two.passage.id
+                near = (
+                    one.fact.asked.form != "does" or one.passage.chunk.heading[:-1] == two.passage.chunk.heading[:-1]
+                )
+                if apart and near and (text := joined(one.fact, two.fact)):
                     yield text, (one, two)
 
     def _all_texts(self) -> list[str]:

@@ -65,7 +65,7 @@ def entries(view: View) -> Iterator[Fact]:
         yield Fact("entry", asked, unit.start, unit.end, name, meaning)
 
 
-_NO_NAME = r"[\d.]+|[A-Z]+|[A-Z]?[a-z]+\d+|.*\.(?:md|html|txt)"
+_NO_NAME = r"[\d.]+|[A-Z]+|[A-Za-z]+-?\d+|.*\.(?:md|html|txt)"
 
 
 def _is_code(name: str) -> bool:
@@ -130,9 +130,9 @@ def _list_question(view: View, text: str) -> Asked | None:
 _NAMES = {
     "flag", "option", "parameter", "setting", "field", "variable", "environment variable", "property", "attribute",
     "annotation", "label", "argument", "command", "metric", "key", "function", "method", "operator", "column",
-    "measure", "event", "signal", "feature", "plugin", "role", "permission", "module",
+    "measure", "event", "signal", "plugin", "role", "permission", "module",
 }  # fmt: skip
-_MEANINGS = re.compile(r"description|meaning|purpose|use|explanation|effect|what it does|behaviou?r|notes", re.I)
+_MEANINGS = re.compile(r"description|meaning|purpose|use|explanation|effect|what it does|behaviou?r", re.I)
 _CODES = {
     "status",
     "code",

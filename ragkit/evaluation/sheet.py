@@ -59,9 +59,7 @@ def _block(entry: Entry) -> Iterator[str]:
         if gold.grade != 1:
             yield f"Grade: {gold.grade}"
         if gold.quote:
-            yield from (
-                f"> {line}".rstrip(" ") if not line.strip(" ") else f"> {line}" for line in gold.quote.split("\n")
-            )
+            yield from (f"> {line}" if line else ">" for line in gold.quote.split("\n"))
     if entry.review:
         yield f"Review: {entry.review}"
     notes = {key: value for key, value in entry.notes.items() if key != "review"}
