@@ -27,10 +27,10 @@ from ragkit.text import analyse
 
 FEEDBACK_PASSAGES = 10
 FEEDBACK_TERMS = 10
-FEEDBACK_SHARE = 0.4
+FEEDBACK_SHARE = 0.2
 """What the added terms count of the lexical query; its own terms have the rest."""
-OWN = 4
-"""How often the query's own terms are said: weights are whole numbers, and four are fine enough."""
+OWN = 8
+"""How often the query's own terms are said: weights are whole numbers, and eight are fine enough."""
 OWN_BESIDE_ACRONYMS = 3
 """Likewise: a long form has several words, and all of them are one thing."""
 PART_SHARE = 0.9
