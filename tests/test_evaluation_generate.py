@@ -15,8 +15,8 @@ from ragkit.config import Settings
 from ragkit.domain import Message
 from ragkit.errors import DatasetError, UsageError
 from ragkit.evaluation.datasets import holds_quote
-from ragkit.evaluation.generate import SHARES, Generated, generate
-from ragkit.evaluation.passages import Fact, View, plain
+from ragkit.evaluation.generate import SHARES, WEIGHTS, Generated, generate
+from ragkit.evaluation.passages import PATTERNS, Fact, View, plain
 from ragkit.evaluation.patterns import facts
 from ragkit.evaluation.phrasing import Asked, instruction, keywords, mistyped, reworded
 from ragkit.evaluation.questions import KINDS, unlike
@@ -339,3 +339,9 @@ def test_the_language_model_writes_some_and_what_is_unfit_is_counted(settings: S
 def test_without_a_language_model_it_cannot_be_asked_to_write(engine: Engine) -> None:
     with pytest.raises(UsageError, match=r"--llm needs a language model, and generate\.backend is extractive"):
         generate(engine, corpus="vault", llm=True)
+
+
+def test_every_pattern_has_a_weight_and_every_kind_a_share() -> None:
+    assert set(WEIGHTS) == set(PATTERNS)
+    assert set(SHARES) == set(KINDS)
+    assert sum(SHARES.values()) == pytest.approx(1.0)
