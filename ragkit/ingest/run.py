@@ -372,7 +372,7 @@ class _Run:
             and manifest.language == wanted.language
             and manifest.analyser == lexical.fingerprint(wanted.language)
             and manifest.lexical == lexical.choose(wanted, manifest.chunks)
-            and snapshot.DERIVED <= manifest.files.keys()
+            and manifest.files.keys() >= snapshot.DERIVED
             and manifest.dense.kind == (FLAT if manifest.chunks <= self._settings.dense.exact_chunks else IVF)
         )
 
