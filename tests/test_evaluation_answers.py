@@ -244,7 +244,7 @@ def test_an_experiment_names_metrics_and_the_engine_of_a_second_faithfulness(tmp
     file.write_text('[experiment]\ndataset = "q.jsonl"\ntask = "answers"\nfaithfulness_engine = "judge"\n')
     assert experiments.load(file).faithfulness_engine == "judge"
     file.write_text(file.read_text().replace("judge", "oracle"))
-    with pytest.raises(SettingsError, match="faithfulness_engine must be one of fast, .*judge"):
+    with pytest.raises(SettingsError, match=r"faithfulness_engine must be one of fast, .*judge"):
         experiments.load(file)
 
 
