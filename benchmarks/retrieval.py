@@ -22,13 +22,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
-from floor import PlainFusion
-
 from ragkit import Engine, Settings, config
 from ragkit.domain import Mode
 from ragkit.evaluation import datasets, measures, run
 from ragkit.evaluation.datasets import Dataset
 from ragkit.evaluation.report import Report
+
+if __package__:  # imported by an experiment, not run
+    from benchmarks.floor import PlainFusion
+else:
+    from floor import PlainFusion
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "retrieval.md"
