@@ -29,9 +29,10 @@ import numpy as np
 
 from ragkit.chunking import STRATEGIES, chunk
 from ragkit.config import ChunkSettings
-from ragkit.domain import Chunk, Document, Embedder, Span
+from ragkit.domain import Chunk, Document, Span
 from ragkit.embed import open_embedder
 from ragkit.loaders import load
+from ragkit.roles import Embedder
 from ragkit.text import analyse
 
 Passages = Sequence[tuple[str, Chunk]]

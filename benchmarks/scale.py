@@ -25,7 +25,8 @@ import numpy as np
 
 from ragkit import Engine, config
 from ragkit.config import Settings
-from ragkit.domain import Embedder, Progress, Span
+from ragkit.domain import Progress, Span
+from ragkit.roles import Embedder
 
 if TYPE_CHECKING:
     from ragkit.domain import Vectors

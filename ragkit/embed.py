@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
-from ragkit.domain import Embedder, Progress, Span, text_hash
+from ragkit.domain import Progress, Span, text_hash
 from ragkit.encoder import TOKENIZER, Encoder, TextTokenizer
 from ragkit.errors import ModelCorrupt, ModelNotFound, ModelUnsuitable
+from ragkit.roles import Embedder
 from ragkit.units import contents
 
 if TYPE_CHECKING:

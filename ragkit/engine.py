@@ -37,17 +37,9 @@ from ragkit.versions import order
 if TYPE_CHECKING:
     from ragkit.config import Settings
     from ragkit.doctor import Check
-    from ragkit.domain import (
-        Embedder,
-        Generator,
-        Grounding,
-        IngestReport,
-        Judge,
-        LedgerRow,
-        Progress,
-        Reranker,
-    )
+    from ragkit.domain import Grounding, IngestReport, LedgerRow, Progress
     from ragkit.prompting import Prompts
+    from ragkit.roles import Embedder, Generator, Judge, Reranker
     from ragkit.store import CorpusStatus, Store
 
 EXTRACTIVE = "extractive"

@@ -19,7 +19,8 @@ from ragkit.text import analyse
 from ragkit.units import Unit, units
 
 if TYPE_CHECKING:
-    from ragkit.domain import Embedder, Vectors
+    from ragkit.domain import Vectors
+    from ragkit.roles import Embedder
 
 NEAR_MISSES = 5
 """Passages behind the last hit that are explained, too."""

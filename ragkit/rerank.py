@@ -14,15 +14,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ragkit.domain import Embedder, Hit, Passage, StageScore
+from ragkit.domain import Hit, Passage, StageScore
 from ragkit.encoder import Encoder
 from ragkit.errors import ModelCorrupt, ModelNotFound, ModelUnsuitable
+from ragkit.roles import Embedder
 from ragkit.text import analyse, rarity
 from ragkit.units import contents
 
 if TYPE_CHECKING:
     from ragkit.config import RerankSettings
-    from ragkit.domain import Reranker, Vectors
+    from ragkit.domain import Vectors
+    from ragkit.roles import Reranker
 
 STAGE = "rerank"
 CROSS_ENCODER_WEIGHT = 0.7

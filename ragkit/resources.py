@@ -16,9 +16,10 @@ from ragkit.errors import ModelUnsuitable
 
 if TYPE_CHECKING:
     from ragkit.config import Settings
-    from ragkit.domain import Embedder, Generator, Progress, Reranker, Vectors
+    from ragkit.domain import Progress, Vectors
     from ragkit.index.snapshot import Snapshot
     from ragkit.prompting import Prompts
+    from ragkit.roles import Embedder, Generator, Reranker
     from ragkit.store import Store
 
 

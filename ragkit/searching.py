@@ -17,9 +17,10 @@ from ragkit.versions import conditions, is_named, superseded
 
 if TYPE_CHECKING:
     from ragkit.config import RetrieveSettings
-    from ragkit.domain import ChunkIds, Embedder, Expansion, Passage, Reranker
+    from ragkit.domain import ChunkIds, Expansion, Passage
     from ragkit.index.snapshot import Snapshot
     from ragkit.retrieve import Retrieved
+    from ragkit.roles import Embedder, Reranker
 
 DocVersionChoice: TypeAlias = Literal["latest", "all"]
 

@@ -40,6 +40,7 @@ ROWS = [
     {"encoder", "sbert", "units", "prompting", "filters", "query", "scan"},
     {"sentences", "snippets"},
     {"config", "files", "text", "stopwatch", "versions"},
+    {"roles"},
     {"domain"},
     {"errors"},
 ]

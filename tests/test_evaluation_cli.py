@@ -57,4 +57,4 @@ def test_the_projects_own_set_is_measured_with_the_default_models(
     assert report["measures"]["HitRate@5"]["mean"] > 0.7
     answers = ragkit(plain_environment, "eval", "answers", *common, "--no-llm", "-n", "3")
     assert answers.returncode == 0, answers.stderr
-    assert "AbstentionRecall" in answers.stdout
+    assert "RefusalRecall" in answers.stdout

@@ -21,7 +21,7 @@ import httpx
 import pytest
 
 from ragkit.config import GenerateSettings, Settings
-from ragkit.domain import GenerationOptions, Generator, Message
+from ragkit.domain import GenerationOptions, Message
 from ragkit.errors import (
     GenerationError,
     ModelCorrupt,
@@ -34,6 +34,7 @@ from ragkit.errors import (
 from ragkit.generate import open_generator, options, write
 from ragkit.generate.llama import LlamaGenerator
 from ragkit.generate.openai import OpenAIGenerator
+from ragkit.roles import Generator
 from ragkit.testing import ScriptedGenerator
 
 MESSAGES = [Message("system", "You are helpful."), Message("user", "Name three colours of the rainbow.")]

@@ -14,10 +14,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from ragkit.config import DenseSettings, LexicalSettings
-from ragkit.domain import LexicalIndex, Ranked
+from ragkit.domain import Ranked
 from ragkit.errors import SnapshotError
 from ragkit.index import dense, lexical
 from ragkit.index.ranking import members, settled
+from ragkit.roles import LexicalIndex
 
 ENGINES: tuple[lexical.Engine, ...] = ("rank_bm25", "tantivy")
 TEXTS = {

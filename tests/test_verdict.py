@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragkit import Engine, Settings, config
-from ragkit.domain import GenerationOptions, Generator, Message
+from ragkit.domain import GenerationOptions, Message
 from ragkit.errors import GenerationError, ModelUnsuitable
 from ragkit.evaluation import agreement
 from ragkit.generate.openai import OpenAIGenerator
+from ragkit.roles import Generator
 from ragkit.testing import HashEmbedder, ScriptedGenerator
 from ragkit.verify.verdict import decide, read
 from tests.test_generate import Misbehaving, Reply, answers, endpoint, event, gguf, llama, serve  # noqa: F401

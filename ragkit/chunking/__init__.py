@@ -14,7 +14,8 @@ from ragkit.chunking.plain import by_sentence, fixed, recursive
 from ragkit.chunking.semantic import by_meaning
 from ragkit.chunking.structure import by_structure
 from ragkit.config import ChunkSettings
-from ragkit.domain import Chunk, Document, Tokenizer
+from ragkit.domain import Chunk, Document
+from ragkit.roles import Tokenizer
 
 STRATEGIES: dict[str, Callable[[Cutter], list[Chunk]]] = {
     "markdown": by_structure,

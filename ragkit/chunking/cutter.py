@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, TypeAlias
 
-from ragkit.domain import Block, Chunk, Document, LineIndex, Span, Tokenizer
+from ragkit.domain import Block, Chunk, Document, LineIndex, Span
+from ragkit.roles import Tokenizer
 
 if TYPE_CHECKING:
     from ragkit.domain import Vectors

@@ -11,9 +11,10 @@ from ragkit.cli.common import Command, State, emit, format_option, pass_state, p
 
 if TYPE_CHECKING:
     from ragkit.config import Settings
-    from ragkit.domain import Embedder, Progress
+    from ragkit.domain import Progress
     from ragkit.engine import Engine
     from ragkit.evaluation.tune import Tuned, Values
+    from ragkit.roles import Embedder
 
 
 @click.command(cls=Command, short_help="Find the settings that suit your questions.")

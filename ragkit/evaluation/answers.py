@@ -20,7 +20,7 @@ from ragkit.evaluation import correctness, measures
 from ragkit.evaluation.datasets import Question
 from ragkit.evaluation.names import COSTS
 from ragkit.text import fold
-from ragkit.units import units
+from ragkit.units import contents
 from ragkit.verify import pieces, statements
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ def _answer(seen: _Seen, scores: Scores) -> None:
 
 def _context(seen: _Seen, scores: Scores) -> None:
     """The sources against the question and the reference, and what the answer made of them."""
-    sentences = [unit.text for source in seen.sources for unit in units(source.text) if unit.kind != "fence"]
+    sentences = [unit.text for source in seen.sources for unit in contents(source.text)]
     relevancy = 0.0
     if sentences and seen.question.answerable:
         asked, *vectors = seen.tools.embed([seen.question.text, *sentences])

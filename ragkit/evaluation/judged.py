@@ -22,7 +22,7 @@ from ragkit.evaluation.correctness import correctness
 from ragkit.evaluation.datasets import json_lines
 
 if TYPE_CHECKING:
-    from ragkit.domain import Embedder
+    from ragkit.roles import Embedder
 
 THRESHOLD = 0.5
 """An answer that scores this counts as right; fixed beforehand, for every metric and every set."""

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from ragkit.domain import Progress
 
 if TYPE_CHECKING:
-    from ragkit.domain import Embedder, Vectors
+    from ragkit.domain import Vectors
+    from ragkit.roles import Embedder
 
 LIMIT = 200_000
 """Texts remembered at most: 300 MB at 384 dimensions."""

@@ -12,9 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ragkit.config import GenerateSettings
-from ragkit.domain import Draft, GenerationOptions, Generator, Message
+from ragkit.domain import Draft, GenerationOptions, Message
 from ragkit.errors import ModelNotFound, SettingsError
 from ragkit.generate.extract import extract
+from ragkit.roles import Generator
 
 __all__ = ["BACKENDS", "extract", "open_generator", "options", "write"]
 

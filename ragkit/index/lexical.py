@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ragkit.domain import ChunkIds, LexicalIndex
+    from ragkit.domain import ChunkIds
+    from ragkit.roles import LexicalIndex
 
 Engine: TypeAlias = Literal["rank_bm25", "tantivy"]
 Texts: TypeAlias = Iterable[tuple[int, str]]

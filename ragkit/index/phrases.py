@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from ragkit.query import holds, phrase_terms
 
 if TYPE_CHECKING:
-    from ragkit.domain import ChunkIds, LexicalIndex
+    from ragkit.domain import ChunkIds
+    from ragkit.roles import LexicalIndex
 
 
 def holding(

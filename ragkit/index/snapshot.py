@@ -33,7 +33,8 @@ from ragkit.versions import About, find
 
 if TYPE_CHECKING:
     from ragkit.config import DenseSettings, LexicalSettings, Settings
-    from ragkit.domain import ChunkIds, DenseIndex, Embedder, LexicalIndex, Mode
+    from ragkit.domain import ChunkIds, Mode
+    from ragkit.roles import DenseIndex, Embedder, LexicalIndex
     from ragkit.store import CorpusWriter, SnapshotRecord, Store
 
 FORMAT = 1

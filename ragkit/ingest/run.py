@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 from ragkit.chunking import chunk
-from ragkit.domain import Document, Embedder, IngestReport, LedgerRow, Outcome, Progress, Tokenizer
+from ragkit.domain import Document, IngestReport, LedgerRow, Outcome, Progress
 from ragkit.embed import embed_chunks, with_names
 from ragkit.errors import CorpusEmpty, ModelUnsuitable, RagkitError, SnapshotError, StoreError, UsageError
 from ragkit.index import lexical, snapshot
@@ -31,6 +31,7 @@ from ragkit.index.lock import writer_lock
 from ragkit.ingest import sources
 from ragkit.loaders.pool import read_all
 from ragkit.loaders.worker import Job, Read, storable
+from ragkit.roles import Embedder, Tokenizer
 from ragkit.scan import Found, LeftOut
 from ragkit.store import CorpusWriter, NewDocument, SeenFile
 

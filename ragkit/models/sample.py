@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
-from ragkit.domain import Tokenizer
+from ragkit.roles import Tokenizer
 
 MODULES = (
     *("argparse", "subprocess", "logging/__init__", "decimal", "doctest", "pathlib", "random", "statistics"),

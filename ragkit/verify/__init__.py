@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ragkit.config import VerifySettings
-from ragkit.domain import Answer, Claim, Context, Draft, Embedder, Quote, Status
+from ragkit.domain import Answer, Claim, Context, Draft, Quote, Status
+from ragkit.roles import Embedder
 from ragkit.text import analyse
 from ragkit.verify.claims import Piece, cite, is_refusal, pieces, statements
 from ragkit.verify.grounding import ENGINES, ground, supports

@@ -15,8 +15,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from ragkit.domain import Embedder, Span
+from ragkit.domain import Span
 from ragkit.errors import ModelUnsuitable
+from ragkit.roles import Embedder
 
 if TYPE_CHECKING:
     import numpy as np

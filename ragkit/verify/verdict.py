@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from ragkit.domain import GenerationOptions, Generator, Message
+from ragkit.domain import GenerationOptions, Message
 from ragkit.errors import GenerationError
+from ragkit.roles import Generator
 
 MAX_TOKENS = 24
 """Room for the reply in JSON."""
