@@ -119,7 +119,7 @@ class Resources:
         if self.generator is None:
             raise ModelUnsuitable(
                 f"generate.backend {self.settings.generate.backend} has no language model to expand a query with",
-                "use --expansion none, feedback, acronyms or parts, or --set generate.backend=llama",
+                "use --query-expansion none, feedback, acronyms or parts, or --set generate.backend=llama",
             )
         return self.generator
 

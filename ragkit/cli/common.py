@@ -174,9 +174,10 @@ def doc_version_option(function: F) -> F:
 
 
 def expansion_option(function: F) -> F:
-    """`--expansion`, what is asked besides the query."""
+    """`--query-expansion`, what is asked besides the query."""
     return click.option(
-        "--expansion",
+        "--query-expansion",
+        "expansion",
         type=click.Choice(["none", "feedback", "acronyms", "paraphrases", "hyde", "parts"]),
         help="Ask for more than the query says; docs/search.md tells what each adds.",
     )(function)
