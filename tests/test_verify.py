@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ragkit.config import VerifySettings
@@ -329,6 +329,7 @@ fragments = st.sampled_from(
 
 
 @given(st.lists(fragments, max_size=12).map("".join), st.sampled_from(["drop", "mark", "keep"]))
+@example("`x[1]``x[1]` [1]`x[1]`", "mark")
 def test_whatever_the_model_writes_the_promises_hold(draft: str, unsupported: str) -> None:
     answer = check(draft, unsupported=unsupported)
     cited = {int(number) for number in re.findall(r"\[(\d)\]", CODE.sub("", answer.text))}

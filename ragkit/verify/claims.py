@@ -19,7 +19,7 @@ _NUMBERS = r"\d{1,3}(?:\s*(?:,|;|&|and)\s*\d{1,3})*"
 _MARK = re.compile(
     rf"\s*(?:[\[【]\s*(?:sources?\s*)?{_NUMBERS}\s*[\]】]|\(\s*sources?:?\s*\[?{_NUMBERS}\]?\s*\))", re.IGNORECASE
 )
-_CODE_SPAN = re.compile(r"`+[^`\n]*`+")
+_CODE_SPAN = re.compile(r"(?<!`)(`+)(?!`)[^\n]*?(?<!`)\1(?!`)")
 _BULLET = re.compile(r"(?:>\s*)*(?:[-*+•]|\d{1,3}[.)])[ \t]+")
 _HEADING = re.compile(r"#{1,6}\s+\S|\*\*[^*]+\*\*:?$")
 _FENCE = re.compile(r"```|~~~")
