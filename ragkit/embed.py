@@ -123,17 +123,10 @@ class OnnxEmbedder:
         A part's vector is the mean of its tokens' states in the pass that embeds the whole text, so it costs nothing
         and knows what stands around the part.
         """
-        import numpy as np
-
         prefix = self._prefixes["passage"]
         moved = [[(start + len(prefix), end + len(prefix)) for start, end in spans] for spans in parts]
         rows, means = self._encoder.run_with_parts([prefix + text for text in texts], moved)
-        found: list[Vectors] = []
-        for mean in means:
-            norms = np.linalg.norm(mean, axis=1, keepdims=True)
-            mean /= np.where(norms == 0, 1.0, norms)
-            found.append(mean)
-        return _unit(rows.reshape(len(texts), self.dimension)), found
+        return _unit(rows.reshape(len(texts), self.dimension)), [_unit_or_zero(mean) for mean in means]
 
 
 class SentenceTransformerEmbedder:
@@ -213,8 +206,7 @@ class TruncatedEmbedder:
     ) -> tuple[Vectors, list[Vectors]]:
         """As the other embedder's, cut."""
         vectors, found = cast("PartsEmbedder", self._inner).embed_with_parts(texts, parts)
-        cut = [one[:, : self.dimension] for one in found]
-        return _unit(vectors[:, : self.dimension]), [_unit(one) * one.any(axis=1, keepdims=True) for one in cut]
+        return _unit(vectors[:, : self.dimension]), [_unit_or_zero(one[:, : self.dimension]) for one in found]
 
 
 def truncated(
@@ -264,6 +256,15 @@ def with_names(vectors: Vectors, names: Sequence[str], embedder: Embedder) -> Ve
         if name:
             mixed[at] = (1 - NAME_SHARE) * vectors[at] + NAME_SHARE * known[name]
     return _unit(mixed)
+
+
+def _unit_or_zero(rows: Vectors) -> Vectors:
+    """Rows scaled to norm 1; a row of zeros stays one."""
+    import numpy as np
+
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    unit: Vectors = (rows / np.where(norms == 0, 1.0, norms)).astype(np.float32, copy=False)
+    return unit
 
 
 def _unit(rows: Vectors) -> Vectors:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ragkit.domain import Acronym
 from ragkit.errors import SnapshotError
+from ragkit.index import tally
 from ragkit.text import analyse
 
 _SHORT = r"[A-Za-z][\w/&.+-]{1,9}"
@@ -26,6 +27,7 @@ _LAST_WORDS = re.compile(r"(?:[\w'’/&+-]+[\s\"“”*_`]+)+$")
 _WORDS = re.compile(r"\w+")
 
 Pair = tuple[str, str]
+_FIELDS = 2
 
 
 class Acronyms:
@@ -38,12 +40,11 @@ class Acronyms:
     def all(self) -> tuple[Acronym, ...]:
         """Each short form with each long form, the commonest first."""
         try:
-            counts = dict(_read(self._path))
+            counts = tally.read(self._path, _FIELDS)
         except (OSError, ValueError) as error:
             raise SnapshotError(f"{self._path} cannot be read: {error}", "run `ragkit ingest --rebuild`") from error
         return tuple(
-            Acronym(short, long, chunks)
-            for (short, long), chunks in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+            Acronym(*pair, chunks) for pair, chunks in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         )
 
     @cached_property
@@ -78,19 +79,16 @@ class Acronyms:
 
 def build(path: Path, texts: Iterable[str]) -> None:
     """Write the acronyms of these chunks."""
-    _write(path, _count(texts))
+    tally.write(path, _count(texts))
 
 
 def extend(base: Path, path: Path, removed: Iterable[str], added: Iterable[str]) -> None:
     """Write the acronyms `base` without some chunks and with others."""
-    counts = Counter(dict(_read(base)))
-    counts.subtract(_count(removed))
-    counts.update(_count(added))
-    _write(path, counts)
+    tally.change(base, path, _FIELDS, _count(removed), _count(added))
 
 
-def _count(texts: Iterable[str]) -> Counter[Pair]:
-    counts: Counter[Pair] = Counter()
+def _count(texts: Iterable[str]) -> tally.Tally:
+    counts: tally.Tally = Counter()
     for text in texts:
         counts.update(set(mine(text)))
     return counts
@@ -146,16 +144,3 @@ def long_form(short: str, text: str) -> str:
 def _spaced(text: str) -> str:
     """The words of a text, a blank around each."""
     return f" {' '.join(_WORDS.findall(text))} "
-
-
-def _read(path: Path) -> Iterator[tuple[Pair, int]]:
-    if not path.is_file():
-        return
-    for line in path.read_text(encoding="utf-8").splitlines():
-        short, long, chunks = line.split("\t")
-        yield (short, long), int(chunks)
-
-
-def _write(path: Path, counts: Counter[Pair]) -> None:
-    lines = (f"{short}\t{long}\t{chunks}\n" for (short, long), chunks in sorted(counts.items()) if chunks > 0)
-    path.write_text("".join(lines), encoding="utf-8")

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from ragkit.errors import SnapshotError
+from ragkit.index import tally
 
 # Whole words of letters: parts of identifiers, of versions and of encoded data are no words that a query misspells.
 _WORD = re.compile(r"(?<![\w])[^\W\d_]{3,30}(?![\w])")
@@ -45,7 +46,7 @@ class Vocabulary:
     def _read(self) -> dict[int, dict[str, int]]:
         table: dict[int, dict[str, int]] = {}
         try:
-            for word, chunks in _read(self._path):
+            for (word,), chunks in tally.read(self._path, 1).items():
                 table.setdefault(len(word), {})[word] = chunks
         except (OSError, ValueError) as error:
             raise SnapshotError(f"{self._path} cannot be read: {error}", "run `ragkit ingest --rebuild`") from error
@@ -54,34 +55,18 @@ class Vocabulary:
 
 def build(path: Path, texts: Iterable[str]) -> None:
     """Write the vocabulary of these chunks."""
-    _write(path, _count(texts))
+    tally.write(path, _count(texts))
 
 
 def extend(base: Path, path: Path, removed: Iterable[str], added: Iterable[str]) -> None:
     """Write the vocabulary `base` without some chunks and with others."""
-    counts = Counter(dict(_read(base)))
-    counts.subtract(_count(removed))
-    counts.update(_count(added))
-    _write(path, counts)
+    tally.change(base, path, 1, _count(removed), _count(added))
 
 
-def _count(texts: Iterable[str]) -> Counter[str]:
-    counts: Counter[str] = Counter()
+def _count(texts: Iterable[str]) -> tally.Tally:
+    counts: tally.Tally = Counter()
     for text in texts:
         # HTTPServer is a name, not a word.
         words = {word for word in set(_WORD.findall(text)) if word[1:].islower() or word.isupper()}
-        counts.update({word.casefold() for word in words})
+        counts.update({(word.casefold(),) for word in words})
     return counts
-
-
-def _read(path: Path) -> Iterator[tuple[str, int]]:
-    if not path.is_file():
-        return
-    for line in path.read_text(encoding="utf-8").splitlines():
-        word, _, chunks = line.partition("\t")
-        yield word, int(chunks)
-
-
-def _write(path: Path, counts: Counter[str]) -> None:
-    lines = (f"{word}\t{chunks}\n" for word, chunks in sorted(counts.items()) if chunks > 0)
-    path.write_text("".join(lines), encoding="utf-8")
