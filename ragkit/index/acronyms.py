@@ -44,7 +44,8 @@ class Acronyms:
         except (OSError, ValueError) as error:
             raise SnapshotError(f"{self._path} cannot be read: {error}", "run `ragkit ingest --rebuild`") from error
         return tuple(
-            Acronym(*pair, chunks) for pair, chunks in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+            Acronym(short, long, chunks)
+            for (short, long), chunks in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         )
 
     @cached_property
