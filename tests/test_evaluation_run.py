@@ -16,14 +16,9 @@ from ragkit.errors import CorpusNotFound, DatasetError, RagkitError
 from ragkit.evaluation import datasets
 from ragkit.evaluation.datasets import Gold
 from ragkit.evaluation.names import ANSWERS
+from ragkit.evaluation.rankings import rank
 from ragkit.evaluation.report import Report, Scored, question_rows, to_json, to_markdown, to_text, write
-from ragkit.evaluation.run import (
-    prepare_corpus,
-    rank_documents,
-    rank_passages,
-    run_answers,
-    run_retrieval,
-)
+from ragkit.evaluation.run import prepare_corpus, run_answers, run_retrieval
 from ragkit.testing import HashEmbedder, ScriptedGenerator
 
 QUESTIONS = [
@@ -139,7 +134,7 @@ def test_a_dataset_without_gold_is_refused(engine: Engine, tmp_path: Path) -> No
 
 def test_a_document_stands_where_its_best_passage_does() -> None:
     hits = [hit(1, "a.md", "x"), hit(2, "guide/b.md", "y"), hit(3, "a.md", "z"), hit(4, "c.md", "w")]
-    assert rank_documents(hits, [Gold("b")]) == ["a.md", "b", "c.md"]
+    assert rank(hits, [Gold("b")], "document") == ["a.md", "b", "c.md"]
 
 
 def test_a_gold_quote_counts_once_where_it_is_first_held() -> None:
@@ -149,21 +144,21 @@ def test_a_gold_quote_counts_once_where_it_is_first_held() -> None:
         hit(2, "a.md", "To begin, run `make demo` first."),
         hit(3, "a.md", "Run make demo first. Then ask a question."),
     ]
-    assert rank_passages(hits, golds) == ["passage:1", "gold:0", "gold:1"]
+    assert rank(hits, golds, "passage") == ["passage:1", "gold:0", "gold:1"]
 
 
 def test_a_hit_counts_for_the_places_of_the_copies_that_it_names() -> None:
     copied = replace(hit(1, "a.md", "the same words"), copies=(hit(2, "b.md", "the same words").passage,))
     hits = [hit(3, "c.md", "other words"), copied]
-    assert rank_passages(hits, [Gold("b.md", quote="same words")])[1] == "gold:0"
-    assert rank_documents(hits, [Gold("b.md")]) == ["c.md", "b.md"]
-    assert rank_documents(hits, [Gold("d.md")]) == ["c.md", "a.md"]
+    assert rank(hits, [Gold("b.md", quote="same words")], "passage")[1] == "gold:0"
+    assert rank(hits, [Gold("b.md")], "document") == ["c.md", "b.md"]
+    assert rank(hits, [Gold("d.md")], "document") == ["c.md", "a.md"]
 
 
 def test_a_gold_heading_is_found_in_any_passage_below_it() -> None:
     golds = [Gold("a.md", ("Install", "Linux"))]
     hits = [hit(1, "a.md", "x", ("Install", "Mac")), hit(2, "a.md", "y", ("Guide", "install", "linux", "Debian"))]
-    assert rank_passages(hits, golds) == ["passage:1", "gold:0"]
+    assert rank(hits, golds, "passage") == ["passage:1", "gold:0"]
 
 
 # ---------------------------------------------------------------- answers

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from benchmarks.retrieval import SETS, arguments, ingest
 from ragkit import Engine, Hit, config
-from ragkit.evaluation import datasets, measures, run
+from ragkit.evaluation import datasets, measures, rankings
 from ragkit.evaluation.datasets import Dataset, Question
 from ragkit.retrieve import fuse_ranks, fuse_scores, normalise
 
@@ -67,16 +67,14 @@ def fetch(engine: Engine, corpus: str, question: Question) -> Lists:
 
 def judge(dataset: Dataset, fetched: list[Lists], fuse: Fuse) -> list[float]:
     """nDCG@10 of each question."""
-    rank = run.rank_passages if dataset.level == "passage" else run.rank_documents
-    judgements, rankings = {}, {}
+    level = dataset.level
+    judgements, ranked = {}, {}
     for lists in fetched:
         golds = lists.question.relevant
-        judgements[lists.question.id] = {
-            run.gold_unit(at, gold, dataset.level): gold.grade for at, gold in enumerate(golds)
-        }
+        judgements[lists.question.id] = rankings.grades(golds, level)
         fused = ordered(fuse(lists.dense, lists.lexical))[:50]
-        rankings[lists.question.id] = rank([lists.hits[chunk] for chunk in fused], golds)[:10]
-    return list(measures.score_rankings(judgements, rankings, ["nDCG@10"])["nDCG@10"].values())
+        ranked[lists.question.id] = rankings.rank([lists.hits[chunk] for chunk in fused], golds, level)[:10]
+    return list(measures.score_rankings(judgements, ranked, ["nDCG@10"])["nDCG@10"].values())
 
 
 # ---------------------------------------------------------------- ways to fuse

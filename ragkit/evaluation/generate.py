@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from ragkit.domain import JSON, Hit, Passage, Progress
 from ragkit.errors import DatasetError, UsageError
-from ragkit.evaluation import run
+from ragkit.evaluation import rankings
 from ragkit.evaluation.datasets import Gold, Question, plain_words
 from ragkit.evaluation.passages import Fact, View, heading_at, plain
 from ragkit.evaluation.patterns import facts
@@ -357,7 +357,7 @@ class _Maker:
         """Where each retriever ranks the hardest gold place; empty when a gold place was not found."""
         ranks: list[tuple[int, Hit]] = []
         for gold in golds:
-            at = next((at for at, hit in enumerate(hits, 1) if run.rank_passages([hit], [gold]) == ["gold:0"]), 0)
+            at = next((at for at, hit in enumerate(hits, 1) if rankings.holds(hit, gold)), 0)
             if not at:
                 return {}
             ranks.append((at, hits[at - 1]))

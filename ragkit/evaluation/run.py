@@ -9,10 +9,9 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ragkit.domain import JSON, Hit, Mode, Passage, Progress, Quote, text_hash
+from ragkit.domain import JSON, Mode, Progress, Quote, text_hash
 from ragkit.errors import (
     CorpusError,
     DatasetError,
@@ -23,10 +22,11 @@ from ragkit.errors import (
     SnapshotError,
     StoreError,
 )
-from ragkit.evaluation import measures
+from ragkit.evaluation import measures, rankings
 from ragkit.evaluation.answers import Instruments, score_answer
-from ragkit.evaluation.datasets import Dataset, Gold, Level, Question, holds_quote, same_document
+from ragkit.evaluation.datasets import Dataset, Level, Question
 from ragkit.evaluation.names import BESIDE, answer_names, worst_scores
+from ragkit.evaluation.rankings import Ranking
 from ragkit.evaluation.report import Report, Scored
 
 if TYPE_CHECKING:
@@ -66,47 +66,35 @@ def run_retrieval(
     level: Level | None = None,
     progress: Progress | None = None,
 ) -> Report:
-    """Search for every question that has gold, and score the rankings at the dataset's level.
-
-    At document level the ranking is of documents, each standing where its best passage does. At passage level
-    it is of passages, and a gold place counts once, where it is first found (see `rank_passages`).
-    """
+    """Search for every question that has gold, and score the rankings at the dataset's level."""
     level = level or dataset.level
-    judged = [question for question in dataset.questions if question.relevant]
-    if not judged:
-        raise DatasetError(f"dataset {dataset.name} says of no question where its answer is", "add `relevant` to it")
+    judged = judged_questions(dataset)
     depth = max(measures.cutoff(name) for name in names)
-    rank = rank_passages if level == "passage" else rank_documents
     limit = depth if level == "passage" else depth * _HITS_PER_DOCUMENT
-    found: dict[str, _Found] = {}
+    ranked: dict[str, Ranking] = {}
+    snapshots: set[str] = set()
     for question in _progressing(judged, "search", progress):
-        found[question.id] = _search(engine, question, corpus=corpus, mode=mode, rerank=rerank, limit=limit)
-    judgements = {
-        question.id: {gold_unit(at, gold, level): gold.grade for at, gold in enumerate(question.relevant)}
-        for question in judged
-    }
-    rankings = {question.id: rank(found[question.id].hits, question.relevant)[:depth] for question in judged}
-    scores = measures.score_rankings(judgements, rankings, names)
-    snapshots = {one.snapshot for one in found.values() if one.snapshot}
-    return Report(
-        task="retrieval",
-        dataset=dataset.name,
-        fingerprint=dataset.fingerprint,
-        names=tuple(names),
-        questions=tuple(
-            Scored(
-                id=question.id,
-                question=question.text,
-                scores={name: scores[name][question.id] for name in names},
-                kind=question.kind,
-                seconds=found[question.id].seconds,
-                hits=tuple(hit.passage.location for hit in found[question.id].hits[:depth]),
-                error=found[question.id].error,
-            )
-            for question in judged
-        ),
+        began = time.perf_counter()
+        try:
+            found = engine.search(question.text, limit=limit, mode=mode, rerank=rerank, corpus=corpus)
+        except _SETUP:
+            raise
+        except RagkitError as error:
+            ranked[question.id] = Ranking(seconds=time.perf_counter() - began, error=str(error))
+            continue
+        seconds = time.perf_counter() - began
+        snapshots.add(found.snapshot)
+        units = rankings.rank(found.hits, question.relevant, level)[:depth]
+        ranked[question.id] = Ranking(
+            tuple(units), tuple(hit.passage.location for hit in found.hits[:depth]), seconds
+        )
+    return rankings.score(
+        dataset,
+        {question.id: rankings.grades(question.relevant, level) for question in judged},
+        ranked,
+        names,
         about=_about(engine, corpus, snapshots, {"level": level, "mode": mode or engine.settings.retrieve.mode}),
-        notices=_left_out(dataset, judged),
+        notices=left_out(dataset, len(judged)),
     )
 
 
@@ -208,74 +196,7 @@ def _failed(question: Question, names: Sequence[str], seconds: float, error: str
     )
 
 
-# ---------------------------------------------------------------- rankings of units
-
-
-def gold_unit(at: int, gold: Gold, level: Level) -> str:
-    """The id of a gold place in judgements and rankings."""
-    return gold.path if level == "document" else f"gold:{at}"
-
-
-def rank_documents(hits: Sequence[Hit], golds: Sequence[Gold]) -> list[str]:
-    """Documents in the order of their best passage; those with gold under the gold's own path."""
-    ranking: dict[str, None] = {}
-    for hit in hits:
-        paths = [passage.path for passage in (hit.passage, *hit.copies)]
-        named = (gold.path for path in paths for gold in golds if same_document(gold.path, path))
-        ranking.setdefault(next(named, paths[0]))
-    return list(ranking)
-
-
-def rank_passages(hits: Sequence[Hit], golds: Sequence[Gold]) -> list[str]:
-    """Passages in order; one that holds a gold place not found before stands for it.
-
-    A passage that holds several takes as many places of the ranking, which never flatters.
-    """
-    ranking: dict[str, None] = {}
-    for hit in hits:
-        units = [gold_unit(at, gold, "passage") for at, gold in enumerate(golds) if _holds(hit, gold)]
-        for unit in [unit for unit in units if unit not in ranking] or [f"passage:{hit.passage.id}"]:
-            ranking[unit] = None
-    return list(ranking)
-
-
-def _holds(hit: Hit, gold: Gold) -> bool:
-    """Whether the passage, or a copy of it that the hit names, is where the gold is."""
-    return any(_is_at(passage, gold) for passage in (hit.passage, *hit.copies))
-
-
-def _is_at(passage: Passage, gold: Gold) -> bool:
-    if gold.path and not same_document(gold.path, passage.path):
-        return False
-    if gold.quote:
-        return holds_quote(gold.quote, passage.chunk.text)
-    wanted = [part.casefold() for part in gold.heading]
-    found = [part.casefold() for part in passage.chunk.heading]
-    return any(found[at : at + len(wanted)] == wanted for at in range(len(found) - len(wanted) + 1))
-
-
-# ---------------------------------------------------------------- running
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    hits: tuple[Hit, ...] = ()
-    seconds: float = 0.0
-    snapshot: str = ""
-    error: str = ""
-
-
-def _search(
-    engine: Engine, question: Question, *, corpus: str, mode: Mode | None, rerank: bool | None, limit: int
-) -> _Found:
-    began = time.perf_counter()
-    try:
-        result = engine.search(question.text, limit=limit, mode=mode, rerank=rerank, corpus=corpus)
-    except _SETUP:
-        raise
-    except RagkitError as error:
-        return _Found(seconds=time.perf_counter() - began, error=str(error))
-    return _Found(result.hits, time.perf_counter() - began, result.snapshot)
+# ---------------------------------------------------------------- questions and what is said of a run
 
 
 def _progressing(questions: Sequence[Question], what: str, progress: Progress | None) -> Iterator[Question]:
@@ -297,6 +218,15 @@ def _about(engine: Engine, corpus: str, snapshots: set[str], more: Mapping[str, 
     }
 
 
-def _left_out(dataset: Dataset, judged: Sequence[Question]) -> tuple[str, ...]:
-    missing = len(dataset.questions) - len(judged)
+def judged_questions(dataset: Dataset) -> list[Question]:
+    """The questions that say where their answer is. Raises DatasetError when none does."""
+    judged = [question for question in dataset.questions if question.relevant]
+    if not judged:
+        raise DatasetError(f"dataset {dataset.name} says of no question where its answer is", "add `relevant` to it")
+    return judged
+
+
+def left_out(dataset: Dataset, searched: int) -> tuple[str, ...]:
+    """A notice of the questions that are not searched, if there are any."""
+    missing = len(dataset.questions) - searched
     return (f"{missing} of {len(dataset.questions)} questions have no gold and are not searched",) if missing else ()

@@ -219,12 +219,7 @@ class Variant:
         """The questions that the task can score."""
         if self.experiment.task == "answers":
             return list(self.dataset.questions)
-        judged = [question for question in self.dataset.questions if question.relevant]
-        if not judged:
-            raise DatasetError(
-                f"dataset {self.dataset.name} says of no question where its answer is", "add `relevant` to it"
-            )
-        return judged
+        return run.judged_questions(self.dataset)
 
     def _key(self, recipe: Mapping[str, JSON], question: Question) -> str:
         asked = dataclasses.asdict(question)
@@ -241,8 +236,6 @@ class Variant:
 
     def _summary(self, rows: Sequence[JSON]) -> dict[str, JSON]:
         """What a report says of the whole run, beside its questions."""
-        left_out = len(self.dataset.questions) - len(rows)
-        notices = [f"{left_out} of {len(self.dataset.questions)} questions have no gold and are not searched"]
         about = {"corpus": self.corpus, "snapshot": self.engine.store.current_snapshot(self.corpus).name}
         if self.experiment.task == "retrieval":
             about |= {"level": self.level, "mode": self.engine.settings.retrieve.mode}
@@ -252,5 +245,5 @@ class Variant:
             "fingerprint": self.dataset.fingerprint,
             "names": list(self.names),
             "about": about,
-            "notices": notices if left_out else [],
+            "notices": list(run.left_out(self.dataset, len(rows))),
         }

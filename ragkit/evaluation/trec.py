@@ -11,11 +11,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ragkit.errors import DatasetError
-from ragkit.evaluation import measures
-from ragkit.evaluation.datasets import Dataset, same_document, text_of
-from ragkit.evaluation.report import Report, Scored
+from ragkit.evaluation import measures, rankings
+from ragkit.evaluation.datasets import Dataset, Gold, text_of
+from ragkit.evaluation.rankings import Ranking
+from ragkit.evaluation.report import Report
 from ragkit.files import write_whole
 
+SHOWN = 10
+"""Documents of a question that a report names."""
 _LOCATION = re.compile(r":(?:L|p|cell|¶)\d+(?:-(?:L|p|cell|¶)\d+)?$")
 
 
@@ -52,34 +55,22 @@ def score_run(
         raise DatasetError(
             f"run {name} has no ranking of any question of {dataset.name}", "its queries are named by their ids"
         )
-    judgements: dict[str, dict[str, int]] = {}
-    rankings: dict[str, list[str]] = {}
-    for question in judged:
-        golds = {gold.path: gold.grade for gold in question.relevant if gold.path}
-        judgements[question.id] = golds
-        ranked = run.get(question.id, ())
-        named = (next((gold for gold in golds if same_document(gold, one)), one) for one in ranked)
-        rankings[question.id] = list(dict.fromkeys(named))
-    scores = measures.score_rankings(judgements, rankings, names)
+    golds = {question.id: [gold for gold in question.relevant if gold.path] for question in judged}
     missing = sum(question.id not in run for question in judged)
-    return Report(
-        task="retrieval",
-        dataset=dataset.name,
-        fingerprint=dataset.fingerprint,
-        names=tuple(names),
-        questions=tuple(
-            Scored(
-                id=question.id,
-                question=question.text,
-                scores={name: scores[name][question.id] for name in names},
-                kind=question.kind,
-                hits=tuple(run.get(question.id, ())[:10]),
-            )
-            for question in judged
-        ),
+    return rankings.score(
+        dataset,
+        {id: rankings.grades(relevant, "document") for id, relevant in golds.items()},
+        {id: _ranking(run.get(id, ()), relevant) for id, relevant in golds.items()},
+        names,
         about={"run": name, "level": "document"},
         notices=(f"the run leaves out {missing} of {len(judged)} questions, which score 0",) if missing else (),
     )
+
+
+def _ranking(documents: Sequence[str], golds: Sequence[Gold]) -> Ranking:
+    paths = [gold.path for gold in golds]
+    units = dict.fromkeys(rankings.document([one], paths) for one in documents)
+    return Ranking(tuple(units), tuple(documents[:SHOWN]))
 
 
 def write_run(path: Path, report: Path) -> int:

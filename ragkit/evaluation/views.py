@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ragkit.domain import JSON, Answer, Hit, SearchResult, Source
-from ragkit.evaluation import measures, run
+from ragkit.evaluation import measures, rankings
 from ragkit.evaluation.datasets import Gold, Level, Question, holds_quote, same_document
 
 if TYPE_CHECKING:
@@ -32,14 +32,14 @@ def search_view(
     question: Question, found: SearchResult, level: Level, shown: int, ks: Sequence[int]
 ) -> dict[str, JSON]:
     """The first `shown` hits, the gold that none of the hits holds, and the measures at each k."""
-    rank = run.rank_passages if level == "passage" else run.rank_documents
-    ranking = rank(found.hits, question.relevant)
-    units = {run.gold_unit(at, gold, level): gold for at, gold in enumerate(question.relevant)}
-    hits = [_hit(hit, any(unit in units for unit in rank([hit], question.relevant))) for hit in found.hits[:shown]]
+    golds = question.relevant
+    ranking = rankings.rank(found.hits, golds, level)
+    units = rankings.units(golds, level)
+    hits = [_hit(hit, not units.keys().isdisjoint(rankings.rank([hit], golds, level))) for hit in found.hits[:shown]]
     return {
         "hits": hits,
         "missed": [_place(gold) for unit, gold in units.items() if unit not in ranking[:shown]],
-        "by_k": _by_k({unit: gold.grade for unit, gold in units.items()}, ranking, ks),
+        "by_k": _by_k(rankings.grades(golds, level), ranking, ks),
         "confidence": _confidence(found.hits),
     }
 
