@@ -242,17 +242,17 @@ def test_filters_become_chunk_ids(store: Store) -> None:
     ids = store.chunk_ids(record).tolist()
 
     def allowed(*filters: str) -> list[int]:
-        found = store.allowed(record, filters)
-        assert found is not None
-        return [ids.index(id) for id in found]
+        documents = store.matching(record, filters)
+        assert documents is not None
+        return [ids.index(id) for id in store.chunks_of(record, documents)]
 
     assert allowed("path=guide/*") == [0, 1, 2]
     assert allowed("date>=2024-01-01") == [0, 1]
     assert allowed("path=guide/*", "date<2024-01-01") == [2]
     assert allowed("format=pdf") == []
-    assert store.allowed(record, ()) is None
+    assert store.matching(record, ()) is None
     with pytest.raises(FilterError, match="'nonsense'"):
-        store.allowed(record, ["nonsense"])
+        store.matching(record, ["nonsense"])
 
 
 def test_unknown_corpus_names_the_near_ones(store: Store) -> None:

@@ -14,7 +14,8 @@ from sqlalchemy import delete, func, insert, select, update
 
 from ragkit.domain import JSON
 from ragkit.store import schema as t
-from ragkit.store.reading import BATCH, Store, now
+from ragkit.store.reading import BATCH, Store
+from ragkit.store.rows import now
 
 NAME_LENGTH = 200
 """Longer names, of grids of many settings, are cut here: their column holds no more."""

@@ -11,15 +11,13 @@ needs no quotes (end, lines).
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from functools import cached_property, lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol
 
-from ragkit.domain import JSON, Chunk, Document, LedgerRow, LineMap, Passage
+from ragkit.domain import JSON, Document, LedgerRow, Passage
 from ragkit.errors import CorpusEmpty, CorpusNotFound, StoreError
 from ragkit.filters import Filter, matches, parse, require_known
 from ragkit.store import SCHEMA_VERSION
@@ -29,10 +27,22 @@ from ragkit.store.records import (
     CorpusStatus,
     DocumentRecord,
     IngestRecord,
-    Root,
     SnapshotRecord,
     StoredAnswer,
-    snapshot_name,
+)
+from ragkit.store.rows import (
+    Row,
+    decoded,
+    indexed_text,
+    now,
+    to_answer,
+    to_corpus,
+    to_document,
+    to_document_record,
+    to_ingest,
+    to_ledger_row,
+    to_passage,
+    to_snapshot,
 )
 from ragkit.store.sqlite import SqliteFile
 
@@ -43,9 +53,6 @@ if TYPE_CHECKING:
 DATABASE_FILE = "ragkit.db"
 BATCH = 900
 """Ids in one IN list: below the smallest limit on variables of any SQLite."""
-
-Row: TypeAlias = Any
-"""A row's values by the names of its columns: sqlite3.Row, or SQLAlchemy's RowMapping."""
 
 
 class PlainSql(Protocol):
@@ -113,7 +120,7 @@ class Store:
 
     def corpora(self) -> list[CorpusRecord]:
         """Every corpus, by name."""
-        return [_corpus(row) for row in self._sql.rows("SELECT corpora.* FROM corpora ORDER BY corpora.name")]
+        return [to_corpus(row) for row in self._sql.rows("SELECT corpora.* FROM corpora ORDER BY corpora.name")]
 
     def corpus(self, name: str = "") -> CorpusRecord:
         """The corpus of that name, or the only one when no name is given; CorpusNotFound otherwise."""
@@ -179,7 +186,7 @@ class Store:
         found: dict[int, Passage] = {}
         for marks, values in _batched(wanted):
             rows = self._sql.rows(f"{_PASSAGES} WHERE chunks.id IN ({marks})", values)
-            found.update((row["id"], _passage(row)) for row in rows)
+            found.update((row["id"], to_passage(row)) for row in rows)
         if missing := [str(id) for id in wanted if id not in found]:
             raise _gone(f"passages {', '.join(missing[:5])} are")
         return [found[id] for id in wanted]
@@ -190,27 +197,19 @@ class Store:
             WHERE this.id = :id AND chunks.ordinal BETWEEN this.ordinal - :before AND this.ordinal + :after
             ORDER BY chunks.ordinal"""
         values = {"id": int(passage_id), "before": before, "after": after}
-        return [_passage(row) for row in self._sql.rows(query, values)]
+        return [to_passage(row) for row in self._sql.rows(query, values)]
 
     def document_passages(self, document_id: int) -> list[Passage]:
         """Every passage of a document, in order."""
         query = f"{_PASSAGES} WHERE chunks.document_id = :id ORDER BY chunks.ordinal"
-        return [_passage(row) for row in self._sql.rows(query, {"id": int(document_id)})]
+        return [to_passage(row) for row in self._sql.rows(query, {"id": int(document_id)})]
 
     def document(self, document_id: int) -> Document:
         """A stored document: text, title, metadata and line map, without its sections and blocks."""
         query = """SELECT documents.*, texts.text AS text FROM documents
             JOIN texts ON texts.document_id = documents.id WHERE documents.id = :id"""
         for row in self._sql.rows(query, {"id": int(document_id)}):
-            lines = _json(row["lines"])
-            return Document(
-                row["path"],
-                row["text"],
-                row["format"],
-                row["title"],
-                _json(row["metadata"]),
-                lines=LineMap(lines["unit"], tuple(lines["numbers"])),
-            )
+            return to_document(row)
         raise _gone(f"document {document_id} is")
 
     def document_text(self, document_id: int) -> str:
@@ -232,20 +231,20 @@ class Store:
         if path is not None:
             query += " AND documents.path = :path"
             values["path"] = path
-        yield from (document_record(row) for row in self._sql.rows(f"{query} ORDER BY documents.path", values))
+        yield from (to_document_record(row) for row in self._sql.rows(f"{query} ORDER BY documents.path", values))
 
     def chunk_texts(self, snapshot: SnapshotRecord, after: int = 0) -> Iterator[tuple[int, str]]:
         """(id, indexed text) of every chunk above id `after` that a snapshot sees, by id."""
         query = f"{_TEXTS} WHERE {_seen('chunks')} AND chunks.id > :after ORDER BY chunks.id"
         for row in self._sql.stream(query, {**_view(snapshot), "after": after}):
-            yield row["id"], _indexed(row)
+            yield row["id"], indexed_text(row)
 
     def indexed_texts(self, ids: Sequence[int]) -> dict[int, str]:
         """The text that is embedded and indexed for each of these chunks."""
         found: dict[int, str] = {}
         for marks, values in _batched(ids):
             rows = self._sql.rows(f"{_TEXTS} WHERE chunks.id IN ({marks})", values)
-            found.update((row["id"], _indexed(row)) for row in rows)
+            found.update((row["id"], indexed_text(row)) for row in rows)
         return found
 
     def sentence_vectors(self, embedder: str, dimension: int, ids: Sequence[int]) -> dict[int, Vectors]:
@@ -277,20 +276,12 @@ class Store:
         ids: ChunkIds = self._chunk_documents(snapshot)[0]
         return ids
 
-    def allowed(self, snapshot: SnapshotRecord, filters: Sequence[str | Filter]) -> ChunkIds | None:
-        """Ascending ids of the chunks whose documents meet every filter; None when there are no filters.
-
-        Raises FilterError for an expression that cannot be read, or whose key no document has.
-        """
-        wanted = self.matching(snapshot, filters)
-        return None if wanted is None else self.chunks_of(snapshot, wanted)
-
     def matching(
         self, snapshot: SnapshotRecord, filters: Sequence[str | Filter], versions: Mapping[int, str] | None = None
     ) -> frozenset[int] | None:
         """Ids of the documents that meet every filter, given the versions of documents; None without filters.
 
-        Raises FilterError as `allowed` does.
+        Raises FilterError for an expression that cannot be read, or whose key no document has.
         """
         conditions = [one for one in filters if isinstance(one, Filter)]
         conditions += parse(one for one in filters if isinstance(one, str))
@@ -325,13 +316,13 @@ class Store:
         """The latest ingests of a corpus, newest first."""
         query = """SELECT ingests.* FROM ingests JOIN corpora ON corpora.id = ingests.corpus_id
             WHERE corpora.name = :name ORDER BY ingests.id DESC"""
-        return [_ingest(row) for row in self._sql.rows(query, {"name": corpus})[:limit]]
+        return [to_ingest(row) for row in self._sql.rows(query, {"name": corpus})[:limit]]
 
     def ledger(self, ingest: int, outcomes: Sequence[str] = ()) -> list[LedgerRow]:
         """What one ingest did with each file, by path; only these outcomes, when any are named."""
         query = "SELECT ledger.* FROM ledger WHERE ledger.ingest_id = :ingest ORDER BY ledger.path"
         return [
-            LedgerRow(row["path"], row["outcome"], row["reason"], row["chunks"])
+            to_ledger_row(row)
             for row in self._sql.rows(query, {"ingest": ingest})
             if not outcomes or row["outcome"] in outcomes
         ]
@@ -367,28 +358,19 @@ class Store:
         """The latest logged answers, newest first."""
         where = "WHERE answers.corpus = :corpus" if corpus else ""
         query = f"SELECT answers.* FROM answers {where} ORDER BY answers.id DESC"
-        return [_answer(row) for row in islice(self._sql.stream(query, {"corpus": corpus} if corpus else {}), limit)]
+        return [
+            to_answer(row) for row in islice(self._sql.stream(query, {"corpus": corpus} if corpus else {}), limit)
+        ]
 
     # ------------------------------------------------------------ inside
 
     def _snapshot(self, row: Row) -> SnapshotRecord:
-        name = snapshot_name(row["id"])
-        return SnapshotRecord(
-            row["id"],
-            row["corpus_id"],
-            row["name"],
-            name,
-            self.directory / row["slug"] / name,
-            row["created_at"],
-            row["documents"],
-            row["chunks"],
-            row["embedder"],
-        )
+        return to_snapshot(row, self.directory / row["slug"])
 
     def _read_fields(self, snapshot: SnapshotRecord) -> list[tuple[int, str, str, str, Mapping[str, JSON]]]:
         query = f"SELECT documents.* FROM documents WHERE {_seen('documents')}"
         return [
-            (row["id"], row["path"], row["title"], row["format"], _json(row["metadata"]))
+            (row["id"], row["path"], row["title"], row["format"], decoded(row["metadata"]))
             for row in self._sql.rows(query, _view(snapshot))
         ]
 
@@ -403,7 +385,7 @@ class Store:
         return pairs[:, 0].copy(), pairs[:, 1].copy()
 
 
-# ---------------------------------------------------------------- queries and rows
+# ---------------------------------------------------------------- queries
 
 _SNAPSHOTS = "SELECT snapshots.*, corpora.name AS name, corpora.slug AS slug FROM snapshots JOIN corpora"
 _PASSAGES = """SELECT chunks.*, documents.path AS path, documents.title AS title, documents.metadata AS metadata
@@ -439,80 +421,3 @@ def _batched(ids: Sequence[int | str]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _gone(thing: str) -> StoreError:
     return StoreError(f"{thing} no longer stored", "open the corpus again: it was ingested anew")
-
-
-def _json(value: Any) -> Any:
-    """An object or list, which some drivers decode themselves."""
-    return json.loads(value) if isinstance(value, str) else value
-
-
-def _indexed(row: Row) -> str:
-    return "\n".join(part for part in (row["context"], row["prefix"], row["text"]) if part)
-
-
-def now() -> str:
-    """The time in UTC, as the store writes it."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-def document_record(row: Row) -> DocumentRecord:
-    """A row of `documents`."""
-    return DocumentRecord(
-        row["id"],
-        row["path"],
-        row["title"],
-        row["format"],
-        row["sha256"],
-        row["size"],
-        row["mtime_ns"],
-        Path(row["file"]),
-        row["recipe"],
-        row["born"],
-        _json(row["metadata"]),
-    )
-
-
-def _corpus(row: Row) -> CorpusRecord:
-    roots = tuple(Root(**root) for root in _json(row["roots"]))
-    about = _json(row["about"])
-    return CorpusRecord(row["id"], row["name"], row["slug"], roots, about, row["snapshot_id"], row["created_at"])
-
-
-def _ingest(row: Row) -> IngestRecord:
-    name = snapshot_name(row["snapshot_id"]) if row["snapshot_id"] is not None else ""
-    counts = _json(row["counts"])
-    return IngestRecord(row["id"], row["started_at"], row["finished_at"], row["state"], name, counts, row["error"])
-
-
-def _answer(row: Row) -> StoredAnswer:
-    return StoredAnswer(
-        row["id"],
-        row["asked_at"],
-        row["corpus"],
-        row["snapshot"],
-        row["question"],
-        row["status"],
-        row["model"],
-        row["prompt_hash"],
-        _json(row["timings"]),
-        _json(row["answer"]),
-    )
-
-
-def _passage(row: Row) -> Passage:
-    chunk = Chunk(
-        row["start"],
-        row["end"],
-        row["text"],
-        tuple(_json(row["heading"])),
-        row["anchor"],
-        row["context"],
-        row["prefix"],
-        row["start_line"],
-        row["end_line"],
-        row["unit"],
-        row["tokens"],
-    )
-    return Passage(
-        row["id"], row["document_id"], row["ordinal"], row["path"], row["title"], chunk, _json(row["metadata"])
-    )

@@ -17,8 +17,9 @@ from ragkit.domain import Chunk, Document, LedgerRow, text_hash
 from ragkit.errors import CorpusNotFound, UsageError
 from ragkit.store import schema as t
 from ragkit.store.packing import pack
-from ragkit.store.reading import BATCH, Store, document_record, now
+from ragkit.store.reading import BATCH, Store
 from ragkit.store.records import CorpusRecord, DocumentRecord, Root, SnapshotRecord, snapshot_name
+from ragkit.store.rows import now, to_document_record
 
 if TYPE_CHECKING:
     from ragkit.domain import ChunkIds, Vectors
@@ -149,7 +150,7 @@ class CorpusWriter:
             .order_by(t.documents.c.path)
         )
         with self._database.reading() as connection:
-            return [document_record(row) for row in connection.execute(query).mappings()]
+            return [to_document_record(row) for row in connection.execute(query).mappings()]
 
     def retired_paths(self, snapshot: int) -> set[str]:
         """Paths of documents that the snapshot under construction has retired so far."""
