@@ -183,6 +183,18 @@ def expansion_option(function: F) -> F:
     )(function)
 
 
+def chunk_size_option(help_: str) -> Callable[[F], F]:
+    """`--chunk-size`, the sizes that are tried."""
+    return click.option(
+        "--chunk-size",
+        "chunk_sizes",
+        multiple=True,
+        type=click.IntRange(16),
+        metavar="TOKENS",
+        help=help_,
+    )
+
+
 def emit(data: Any) -> None:
     """One JSON document on stdout."""
     click.echo(json.dumps(data, ensure_ascii=False, indent=2))

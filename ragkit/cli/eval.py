@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from ragkit.cli import eval_data, eval_runs
-from ragkit.cli.common import Group, State, emit, emit_lines, format_option, pass_state, progress_bars
+from ragkit.cli.common import (
+    Group,
+    State,
+    chunk_size_option,
+    emit,
+    emit_lines,
+    format_option,
+    pass_state,
+    progress_bars,
+)
 
 if TYPE_CHECKING:
     from ragkit.domain import Mode
@@ -216,14 +225,7 @@ def agreement(
     type=click.Choice(["markdown", "recursive", "sentence", "fixed", "semantic"]),
     help="Repeatable.  [default: all]",
 )
-@click.option(
-    "--chunk-size",
-    "sizes",
-    multiple=True,
-    type=click.IntRange(16),
-    metavar="TOKENS",
-    help="Repeatable.  [default: chunk.size_tokens]",
-)
+@chunk_size_option("Repeatable.  [default: chunk.size_tokens]")
 @click.option("-k", "passages", type=click.IntRange(1), default=5, show_default=True, help="Passages a question.")
 @click.option(
     "--budget-tokens",
@@ -237,7 +239,7 @@ def chunking(
     dataset: Path,
     limit: int | None,
     strategies: tuple[str, ...],
-    sizes: tuple[int, ...],
+    chunk_sizes: tuple[int, ...],
     passages: int,
     budget_tokens: int | None,
     format_: str,
@@ -254,7 +256,7 @@ def chunking(
     with state.engine() as engine:
         chunk, budget = engine.settings.chunk, budget_tokens or engine.settings.context.budget_tokens
         window = engine.embedder.max_tokens
-        wanted = sorted(set(sizes or (chunk.size_tokens,)))
+        wanted = sorted(set(chunk_sizes or (chunk.size_tokens,)))
         too_long = [size for size in wanted if size > window][1:]
         for size in too_long:
             state.say(f"the embedder reads {window} tokens; chunks of {size} would be no longer, and are left out")

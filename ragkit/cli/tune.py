@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ragkit.cli.common import Command, State, emit, format_option, pass_state, progress_bars
+from ragkit.cli.common import Command, State, chunk_size_option, emit, format_option, pass_state, progress_bars
 
 if TYPE_CHECKING:
     from ragkit.config import Settings
@@ -29,14 +29,7 @@ if TYPE_CHECKING:
 @click.option("-n", "--limit", type=click.IntRange(1), help="Only the first so many questions.")
 @click.option("--measure", default="nDCG@10", show_default=True, metavar="NAME", help="What is to be raised.")
 @click.option("--folds", type=click.IntRange(2), default=5, show_default=True, help="Parts of the cross-validation.")
-@click.option(
-    "--chunk-size",
-    "chunk_sizes",
-    multiple=True,
-    type=click.IntRange(16),
-    metavar="TOKENS",
-    help="Also try this chunk size, which reads the documents again; repeatable.",
-)
+@chunk_size_option("Also try this chunk size, which reads the documents again; repeatable.")
 @click.option(
     "--write",
     metavar="FILE",
