@@ -287,7 +287,7 @@ def load(
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     if file is not None:
-        for key, value in _flatten(_read(file), file):
+        for key, value in _flatten(_read(file)):
             values[key], origins[key] = _relative_to(file, key, value), str(file)
     kinds = keys()
     for key in kinds:
@@ -370,7 +370,7 @@ def _read(file: Path) -> dict[str, Any]:
         raise SettingsError(f"settings file {file} cannot be read: {error}") from error
 
 
-def _flatten(table: Mapping[str, Any], file: Path) -> Iterable[tuple[str, Any]]:
+def _flatten(table: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
     for key, value in table.items():
         if isinstance(value, Mapping):
             yield from ((f"{key}.{inner}", leaf) for inner, leaf in value.items())

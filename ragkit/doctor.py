@@ -102,10 +102,10 @@ def _store(settings: Settings, deep: bool) -> Iterator[Check]:
         corpora = store.corpora()
         yield Check("store", True, f"{len(corpora)} corpora")
         for record in corpora:
-            yield from _corpus(store, record.name, settings, deep)
+            yield from _corpus(store, record.name, deep)
 
 
-def _corpus(store: Store, name: str, settings: Settings, deep: bool) -> Iterator[Check]:
+def _corpus(store: Store, name: str, deep: bool) -> Iterator[Check]:
     from ragkit.index.snapshot import verify_snapshot
 
     status = store.status(name)

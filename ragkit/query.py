@@ -48,7 +48,7 @@ _IDENTIFIER = re.compile(
     r"--?[^\W\d_][\w-]*(?:=\S*)?|@[\w./-]+|\w+(?:::|->|\.(?=\w)|/|_|\\|@)[\w./\\:@-]*\w|_+\w+|\w+\(\)|"
     r"[^\W\d_]*[^\W\d_A-Z][A-Z]\w*|[A-Z]{2,}[a-z]\w*|(?=\w*\d)(?=\w*[^\W\d_])\w{2,}"
 )
-_PLAIN = re.compile(r"(?<![\w./:@#+\\'’=-])[^\W\d_]{4,}(?![\w/@#+\\=]|[.:'’-]\w)")
+_PLAIN = re.compile(rf"(?<![\w./:@#+\\'’=-])[^\W\d_]{{{MIN_CORRECTED},}}(?![\w/@#+\\=]|[.:'’-]\w)")
 
 _ERROR = re.compile(
     r"Traceback \(most recent call last\)|\b[A-Za-z_][\w.]*(?:Error|Exception|Warning|Panic)\b\s*:|"

@@ -95,7 +95,7 @@ def _prose(text: str, start: int, end: int) -> list[Span]:
     marker = _STARTS.match(text, start, end)
     at = marker.end() if marker else start  # "1. First" is one sentence
     for match in _END.finditer(text, at, end):
-        if match.end() < end and _ends_here(text, start, match, end):
+        if match.end() < end and _ends_here(text, start, match):
             _keep(found, text, start, match.end())
             start = match.end()
     _keep(found, text, start, end)
@@ -110,7 +110,7 @@ def _keep(found: list[Span], text: str, start: int, end: int) -> None:
         found.append((start + lead, start + lead + len(stripped)))
 
 
-def _ends_here(text: str, start: int, match: re.Match[str], end: int) -> bool:
+def _ends_here(text: str, start: int, match: re.Match[str]) -> bool:
     """Whether the punctuation at `match` ends a sentence: looks at the word before and the character after."""
     mark = match.group().rstrip()
     if mark[0] in "。！？｡":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -16,7 +17,7 @@ from ragkit.domain import Message
 from ragkit.errors import DatasetError, UsageError
 from ragkit.evaluation.datasets import holds_quote
 from ragkit.evaluation.generate import SHARES, WEIGHTS, Generated, generate
-from ragkit.evaluation.passages import PATTERNS, Fact, View, plain
+from ragkit.evaluation.passages import Fact, Pattern, View, plain
 from ragkit.evaluation.patterns import facts
 from ragkit.evaluation.phrasing import Asked, instruction, keywords, mistyped, reworded
 from ragkit.evaluation.questions import KINDS, unlike
@@ -342,6 +343,6 @@ def test_without_a_language_model_it_cannot_be_asked_to_write(engine: Engine) ->
 
 
 def test_every_pattern_has_a_weight_and_every_kind_a_share() -> None:
-    assert set(WEIGHTS) == set(PATTERNS)
+    assert set(WEIGHTS) == set(get_args(Pattern))
     assert set(SHARES) == set(KINDS)
     assert sum(SHARES.values()) == pytest.approx(1.0)

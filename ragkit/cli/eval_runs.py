@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ragkit.cli.common import Command, State, emit, format_option, pass_state, progress_bars, table
+from ragkit.evaluation.compare import ALPHA, DROP, GATE_ALPHA
 
 if TYPE_CHECKING:
     from ragkit.engine import Engine
@@ -121,7 +122,7 @@ _METRICS = click.option("--metric", "metrics", multiple=True, metavar="NAME", he
 _DROP = click.option(
     "--drop",
     type=click.FloatRange(0, 1, min_open=True),
-    default=0.05,
+    default=DROP,
     show_default=True,
     help="The drop that the set must be able to show, or it is said to be too small.",
 )
@@ -144,7 +145,7 @@ def _alpha(default: float) -> Callable[[F], F]:
 @click.argument("old")
 @click.argument("new")
 @_METRICS
-@_alpha(0.05)
+@_alpha(ALPHA)
 @_DROP
 @_EXAMPLES
 @format_option("md")
@@ -176,7 +177,7 @@ def compare(
 @click.option("--dataset", metavar="PATH", type=click.Path(path_type=Path), help="Run these questions now instead.")
 @click.option("--corpus", default="", metavar="NAME", help="The corpus of --dataset.")
 @_METRICS
-@_alpha(0.01)
+@_alpha(GATE_ALPHA)
 @_DROP
 @_EXAMPLES
 @format_option("md")

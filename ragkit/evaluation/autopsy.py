@@ -20,10 +20,9 @@ if TYPE_CHECKING:
 
 Outcome: TypeAlias = Literal["passed", "lost", "off", "not reached"]
 
-STAGES = (
-    *("ingested", "cut", "dense", "lexical", "version", "fused", "duplicate"),
-    *("reranked", "candidate", "shown", "cited"),
-)
+Stage: TypeAlias = Literal[
+    "ingested", "cut", "dense", "lexical", "version", "fused", "duplicate", "reranked", "candidate", "shown", "cited"
+]
 """The way of a passage, in order; a stage that the settings leave out is `off`."""
 _EITHER = ("dense", "lexical")
 """One of these is enough: what one index lacks, the other may have."""
@@ -35,11 +34,13 @@ DEEPER = (1_000, 10_000, 1_000_000)
 class Step:
     """What one stage did with the passage. A rank is 1-based; both are None where the stage has none."""
 
-    stage: str
+    stage: Stage
     outcome: Outcome
     detail: str
     rank: int | None = None
     score: float | None = None
+    hint: str = ""
+    """What can be done about it, where that is not what it is of the stage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def examine(
             tuple(passage.location for passage in passages),
             lost.stage if lost else "",
             lost.detail if lost else _praise(steps),
-            _hint(lost),
+            (lost.hint or HINTS.get(lost.stage, "")) if lost else "",
         )
 
     record = _document(engine, corpus, path)
@@ -106,27 +107,17 @@ def examine(
     return concluded(steps, passages)
 
 
-HINTS = {
+HINTS: dict[Stage, str] = {
     "ingested": "`ragkit corpus status` lists what the latest ingest left out, and why",
     "cut": "name lines that hold text; front matter and boilerplate are not indexed",
     "version": "name the version in the question, or search it with --doc-version",
     "fused": "ask with the words of the passage, or raise retrieve.candidates",
     "duplicate": "the better passage says the same; --set retrieve.duplicates=all returns every one",
-    "reranked": "compare with --set rerank.model=none",
     "candidate": "raise context.candidates, or rerank.depth so that more passages are read again",
     "shown": "raise context.budget_tokens, context.max_sources, or lower context.min_relative_score",
     "cited": "the model had the passage and wrote something else, or nothing that it bears out",
 }
-
-DECLINED = "the question was declined"
-
-
-def _hint(lost: Step | None) -> str:
-    if lost is None:
-        return ""
-    if lost.detail.startswith(DECLINED):
-        return "ask with the words of the documentation, or lower verify.min_relevance or verify.min_support"
-    return HINTS[lost.stage]
+"""What can be done about a passage that a stage lost."""
 
 
 # ---------------------------------------------------------------- the file
@@ -232,7 +223,8 @@ class _Way:
     def _indexes(self, hit: Hit | None, fused: SearchResult) -> Iterator[Step]:
         candidates = self._settings.retrieve.candidates
         stages = {one.stage: one for one in hit.stages} if hit else {}
-        for stage, unit in (("dense", "cosine"), ("lexical", "BM25")):
+        units: dict[Stage, str] = {"dense": "cosine", "lexical": "BM25"}
+        for stage, unit in units.items():
             if fused.mode not in ("hybrid", stage):
                 yield Step(stage, "off", f"retrieve.mode is {fused.mode}")
                 continue
@@ -278,8 +270,10 @@ class _Way:
         shared, lacking = [t for t in wanted if t in held], [t for t in wanted if t not in held]
         return f"; shares {', '.join(shared) or 'no word'}" + (f", lacks {', '.join(lacking)}" if lacking else "")
 
-    def _search(self, limit: int, rerank: bool | None = None) -> SearchResult:
-        return self._engine.search(self._question, corpus=self._corpus, limit=limit, rerank=rerank)
+    def _search(self, limit: int, rerank: bool | None = None, doc_version: str = "") -> SearchResult:
+        return self._engine.search(
+            self._question, corpus=self._corpus, limit=limit, rerank=rerank, doc_version=doc_version
+        )
 
     def _best(self, found: SearchResult) -> tuple[int | None, Hit | None]:
         for rank, hit in enumerate(found.hits, start=1):
@@ -287,10 +281,10 @@ class _Way:
                 return rank, hit
         return None, None
 
-    def _deeper(self) -> Hit | None:
-        """The passage wherever the indexes have it, far behind the candidates."""
+    def _deeper(self, doc_version: str = "") -> Hit | None:
+        """The passage wherever the indexes have it, far behind the candidates; of other versions, too, if asked."""
         for limit in DEEPER:
-            found = self._search(limit, rerank=False)
+            found = self._search(limit, rerank=False, doc_version=doc_version)
             hit = self._best(found)[1]
             if hit is not None or len(found.hits) < limit:
                 return hit
@@ -298,16 +292,10 @@ class _Way:
 
     def _preferred(self) -> str:
         """That another version of the document is searched, if the passage is found among all versions."""
-        for limit in DEEPER:
-            found = self._engine.search(
-                self._question, corpus=self._corpus, limit=limit, rerank=False, doc_version="all"
-            )
-            hit = self._best(found)[1]
-            if hit is not None:
-                return f"it is of version {hit.passage.doc_version}, and another version of its document is searched"
-            if len(found.hits) < limit:
-                break
-        return ""
+        hit = self._deeper(doc_version="all")
+        if hit is None:
+            return ""
+        return f"it is of version {hit.passage.doc_version}, and another version of its document is searched"
 
     def _twin(self, fused: SearchResult) -> str:
         """The passage that came back in the place of one with nearly the same text."""
@@ -326,7 +314,8 @@ def _cited(answer: Answer, number: int) -> Step:
     if quotes:
         return Step("cited", "passed", f"it bears out the answer: {quotes[0].location}")
     if answer.status == "abstained":
-        return Step("cited", "lost", f"{DECLINED}: {answer.reason}")
+        hint = "ask with the words of the documentation, or lower verify.min_relevance or verify.min_support"
+        return Step("cited", "lost", f"the question was declined: {answer.reason}", hint=hint)
     others = sorted({quote.number for claim in answer.claims for quote in claim.quotes})
     return Step(
         "cited", "lost", f"the answer cites {', '.join(f'[{other}]' for other in others) or 'nothing'} instead"

@@ -19,10 +19,6 @@ Pattern: TypeAlias = Literal[
     "heading", "faq", "definition", "purpose", "condition", "reason", "order", "default", "list", "entry", "table",
     "signature", "written",
 ]  # fmt: skip
-PATTERNS: tuple[Pattern, ...] = (
-    "heading", "faq", "definition", "purpose", "condition", "reason", "order", "default", "list", "entry", "table",
-    "signature", "written",
-)  # fmt: skip
 MAX_EVIDENCE = 700
 """Characters of a quote: a list or a command is taken along with the sentence that leads to it, up to here."""
 
