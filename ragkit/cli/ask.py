@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ragkit.cli.common import (
-    Command,
-    State,
-    color_wanted,
+from ragkit.cli.common import Command, State, color_wanted, emit, pass_state, terminal_width
+from ragkit.cli.options import (
+    corpus_option,
     doc_version_option,
-    emit,
+    expand_option,
     expansion_option,
+    filter_option,
     format_option,
-    pass_state,
-    terminal_width,
+    model_option,
+    no_llm_option,
+    no_spelling_option,
 )
 from ragkit.errors import ABSTAINED, ANSWERED, UNSUPPORTED
 
@@ -27,20 +28,14 @@ if TYPE_CHECKING:
 def _generation_options(function: Any) -> Any:
     for option in reversed(
         (
-            click.option(
-                "--corpus", default="", metavar="NAME", help="Which corpus; not needed when there is only one."
-            ),
-            click.option("-m", "--model", metavar="MODEL", help="Generator: a catalogue name, hub:..., path:FILE."),
-            click.option("--no-llm", is_flag=True, help="Answer with the best sentences; no language model."),
-            click.option("--filter", "filters", multiple=True, metavar="KEY=VALUE", help="As for search."),
+            corpus_option(),
+            model_option(),
+            no_llm_option,
+            filter_option("As for search."),
             doc_version_option,
             expansion_option,
-            click.option(
-                "--expand",
-                type=click.Choice(["none", "neighbours", "section"]),
-                help="Give the model each hit with the passages beside it, or with its section.",
-            ),
-            click.option("--no-spelling", is_flag=True, help="As for search."),
+            expand_option("Give the model each hit with the passages beside it, or with its section."),
+            no_spelling_option("As for search."),
             click.option("--max-tokens", type=click.IntRange(1), help="Longest answer in tokens."),
             click.option("--temperature", type=click.FloatRange(0), help="0 is greedy and reproducible."),
             click.option("--top-k", type=click.IntRange(1), help="Sample among this many tokens."),

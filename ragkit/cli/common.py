@@ -1,4 +1,4 @@
-"""What every command shares: its state, its common flags, its formats, its progress, its printing of errors.
+"""What every command shares: its state, its common flags, how it prints data, progress and errors.
 
 Knows click and the terminal; knows nothing of what the commands do.
 """
@@ -149,50 +149,6 @@ class Group(click.Group):
         if self.default and bare and not any(name in args for name in ctx.help_option_names):
             args = [self.default, *args]
         return super().parse_args(ctx, args)
-
-
-def format_option(*choices: str) -> Callable[[F], F]:
-    """`--format`, with `choices` in addition to text and json."""
-    return click.option(
-        "--format",
-        "format_",
-        type=click.Choice(("text", "json", *choices)),
-        default="text",
-        show_default=True,
-        help="How stdout is written.",
-    )
-
-
-def doc_version_option(function: F) -> F:
-    """`--doc-version`, which version of the documents."""
-    return click.option(
-        "--doc-version",
-        default="",
-        metavar="VERSION",
-        help='Only documents of this version: 1.29, ">=1.28, <1.30", latest, or all.',
-    )(function)
-
-
-def expansion_option(function: F) -> F:
-    """`--query-expansion`, what is asked besides the query."""
-    return click.option(
-        "--query-expansion",
-        "expansion",
-        type=click.Choice(["none", "feedback", "acronyms", "paraphrases", "hyde", "parts"]),
-        help="Ask for more than the query says; docs/search.md tells what each adds.",
-    )(function)
-
-
-def chunk_size_option(help_: str) -> Callable[[F], F]:
-    """`--chunk-size`, the sizes that are tried."""
-    return click.option(
-        "--chunk-size",
-        "chunk_sizes",
-        multiple=True,
-        type=click.IntRange(16),
-        metavar="TOKENS",
-        help=help_,
-    )
 
 
 def emit(data: Any) -> None:

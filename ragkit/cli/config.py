@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from ragkit.cli.common import Group, State, emit, format_option, pass_state, table
+from ragkit.cli.common import Group, State, emit, pass_state, table
+from ragkit.cli.options import format_option
 
 
 @click.group(cls=Group, default="show")

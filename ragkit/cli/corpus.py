@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from ragkit.cli.common import Group, State, emit, emit_lines, format_option, pass_state, table
+from ragkit.cli.common import Group, State, emit, emit_lines, pass_state, table
+from ragkit.cli.options import format_option
+from ragkit.domain import Outcome
 from ragkit.errors import RagkitError
 
 if TYPE_CHECKING:
     from ragkit.store import CorpusStatus
-
-OUTCOMES = ["added", "updated", "renamed", "unchanged", "removed", "skipped", "failed"]
 
 
 @click.group(cls=Group, default="list")
@@ -64,7 +64,9 @@ def show(state: State, name: str, format_: str) -> None:
 @click.argument("name", default="")
 @click.option("--duplicates", is_flag=True, help="Instead, list the passages that say nearly the same.")
 @click.option("--acronyms", is_flag=True, help="Instead, list the acronyms that the documents introduce.")
-@click.option("--outcome", multiple=True, type=click.Choice(OUTCOMES), help="Only these files. May be repeated.")
+@click.option(
+    "--outcome", multiple=True, type=click.Choice(get_args(Outcome)), help="Only these files. May be repeated."
+)
 @format_option("jsonl")
 @pass_state
 def status(state: State, name: str, duplicates: bool, acronyms: bool, outcome: tuple[str, ...], format_: str) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from ragkit.cli.common import Command, State, emit, format_option, pass_state
+from ragkit.cli.common import Command, State, emit, pass_state
+from ragkit.cli.options import format_option
 
 
 @click.command(cls=Command)

@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from ragkit.cli import eval_data, eval_runs
-from ragkit.cli.common import (
-    Group,
-    State,
+from ragkit.cli.common import Group, State, emit, emit_lines, pass_state, progress_bars
+from ragkit.cli.options import (
+    OF_A_SET,
     chunk_size_option,
-    emit,
-    emit_lines,
+    corpus_option,
+    dataset_option,
+    first_option,
     format_option,
-    pass_state,
-    progress_bars,
+    mode_option,
+    model_option,
+    no_llm_option,
+    no_rerank_option,
+    rank_measures_option,
 )
 
 if TYPE_CHECKING:
@@ -25,15 +29,9 @@ if TYPE_CHECKING:
     from ragkit.evaluation.datasets import Dataset, Level
     from ragkit.evaluation.report import Report
 
-_DATASET = click.option(
-    "--dataset",
-    required=True,
-    metavar="PATH",
-    type=click.Path(path_type=Path),
-    help="A folder in BEIR layout, or a JSONL file of questions over an ingested corpus.",
-)
-_CORPUS = click.option("--corpus", default="", metavar="NAME", help="Which corpus; a BEIR set brings its own.")
-_FIRST = click.option("-n", "--limit", type=click.IntRange(1), help="Only the first so many questions.")
+_DATASET = dataset_option("A folder in BEIR layout, or a JSONL file of questions over an ingested corpus.")
+_CORPUS = corpus_option(OF_A_SET)
+_FIRST = first_option()
 _OUT = click.option(
     "--out",
     metavar="FILE",
@@ -66,9 +64,9 @@ for _command in (*eval_runs.COMMANDS, *eval_data.COMMANDS):
 @_CORPUS
 @_FIRST
 @click.option("-k", "cutoff", type=click.IntRange(1), default=10, show_default=True, help="Length of the rankings.")
-@click.option("--measure", "names", multiple=True, metavar="NAME", help="Such as Recall@20 or MAP; repeatable.")
-@click.option("--mode", type=click.Choice(["hybrid", "dense", "lexical"]), help="Which indexes answer.")
-@click.option("--no-rerank", is_flag=True, help="Leave the order to fusion.")
+@rank_measures_option
+@mode_option
+@no_rerank_option
 @click.option("--level", type=click.Choice(["document", "passage"]), help="What is ranked.  [default: the finest]")
 @click.option(
     "--embedder",
@@ -127,8 +125,8 @@ def retrieval(
 @_DATASET
 @_CORPUS
 @_FIRST
-@click.option("--no-llm", is_flag=True, help="Answer with the best sentences; no language model.")
-@click.option("-m", "--model", metavar="MODEL", help="Generator: a catalogue name, hub:..., path:FILE.")
+@no_llm_option
+@model_option()
 @click.option("--measure", "names", multiple=True, metavar="NAME", help="Only this measure; repeatable.")
 @_ENGINE
 @format_option("jsonl", "md")
@@ -168,8 +166,8 @@ def answers(
 @eval_.command(short_help="Compare the metrics with human labels.")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
 @_ENGINE
-@click.option("-m", "--model", metavar="MODEL", help="Generator of the engines logits and judge.")
-@click.option("-n", "--limit", type=click.IntRange(1), help="Only the first so many items of each file.")
+@model_option("Generator of the engines logits and judge.")
+@first_option("items of each file")
 @format_option("jsonl", "md")
 @pass_state
 def agreement(
@@ -210,13 +208,7 @@ def agreement(
 
 
 @eval_.command(short_help="Compare ways to cut documents into chunks.")
-@click.option(
-    "--dataset",
-    required=True,
-    metavar="DIR",
-    type=click.Path(path_type=Path),
-    help="A folder with questions_df.csv or questions.jsonl, and its documents in corpora/ or docs/.",
-)
+@dataset_option("A folder with questions_df.csv or questions.jsonl, and its documents in corpora/ or docs/.", "DIR")
 @_FIRST
 @click.option(
     "--strategy",

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from ragkit.cli.common import Command, State, emit, emit_lines, format_option, pass_state, table
+from ragkit.cli.common import Command, State, emit, emit_lines, pass_state, table
+from ragkit.cli.options import corpus_option, dataset_option, format_option, rank_measures_option
 
 if TYPE_CHECKING:
     from ragkit.evaluation.exchange import Form
@@ -29,7 +30,6 @@ _OUTPUT = click.option(
     type=PATH,
     help="What to write; .jsonl, .md or .csv says in which form.",
 )
-_CORPUS = click.option("--corpus", default="", metavar="NAME", help="Which corpus.  [default: the only one]")
 _FORCE = click.option("--force", is_flag=True, help="Write over a file with questions that a person has reviewed.")
 _SEED = click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same result.")
 
@@ -38,7 +38,7 @@ _SEED = click.option("--seed", type=int, default=1, show_default=True, help="The
 
 
 @click.command(cls=Command, short_help="Make questions of a corpus's own documents.")
-@_CORPUS
+@corpus_option()
 @click.option("-n", "--limit", "count", type=click.IntRange(1), default=50, show_default=True, help="How many.")
 @click.option("--output", metavar="FILE", type=FILE, help="Questions file to write (.jsonl, .md).  [default: stdout]")
 @click.option("--kind", "kinds", multiple=True, type=click.Choice(KINDS), help="Only of this kind; repeatable.")
@@ -265,7 +265,7 @@ def _edited(entry: Entry) -> Entry:
 
 @click.command(cls=Command, short_help="Look for what is wrong with a set, and where its gold stands now.")
 @click.argument("file", type=PATH)
-@click.option("--corpus", default="", metavar="NAME", help="Also look for every gold place in this corpus.")
+@corpus_option("Also look for every gold place in this corpus.")
 @click.option("--fix", is_flag=True, help="Write the places where they are now back to FILE.")
 @format_option("jsonl")
 @pass_state
@@ -388,7 +388,7 @@ def import_(state: State, source: Path, output: Path, form: str | None, queries:
 @click.option(
     "--to", "form", type=click.Choice((*FORMS, "run")), help="Form to write.  [default: by the name of PATH]"
 )
-@click.option("--corpus", default="", metavar="NAME", help="BEIR: write this corpus's documents, too.")
+@corpus_option("BEIR: write this corpus's documents, too.")
 @format_option()
 @pass_state
 def export(state: State, file: Path, output: Path, form: str | None, corpus: str, format_: str) -> None:
@@ -429,10 +429,8 @@ def _written(entries: Sequence[Entry], output: Path, form: str, format_: str) ->
 
 @click.command(cls=Command, short_help="Score the run of any system, as TREC writes it.")
 @click.argument("run", type=FILE)
-@click.option(
-    "--dataset", required=True, metavar="PATH", type=PATH, help="The questions, or a folder in BEIR layout."
-)
-@click.option("--measure", "names", multiple=True, metavar="NAME", help="Such as Recall@20 or MAP; repeatable.")
+@dataset_option("The questions, or a folder in BEIR layout.")
+@rank_measures_option
 @format_option("jsonl", "md")
 @pass_state
 def score(state: State, run: Path, dataset: Path, names: tuple[str, ...], format_: str) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ragkit.cli.common import Command, State, emit, format_option, pass_state, progress_bars, table
+from ragkit.cli.common import Command, State, emit, pass_state, progress_bars, table
+from ragkit.cli.options import corpus_option, first_option, format_option
 from ragkit.evaluation.compare import ALPHA, DROP, GATE_ALPHA
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 
 @click.command("run", cls=Command, short_help="Carry out an experiment and keep every result.")
 @click.argument("experiment", type=FILE)
-@click.option("-n", "--limit", type=click.IntRange(1), help="Only the first so many questions.")
+@first_option()
 @click.option("--fresh", is_flag=True, help="Compute everything again, whatever is known already.")
 @click.option(
     "--output", metavar="FILE", type=FILE, help="Also write the run as JSON; of a grid, FILE-1, FILE-2, ..."
@@ -175,7 +176,7 @@ def compare(
 @click.argument("run", required=False)
 @click.option("--baseline", required=True, metavar="RUN", help="The run to be held: a JSON file, a number or a name.")
 @click.option("--dataset", metavar="PATH", type=click.Path(path_type=Path), help="Run these questions now instead.")
-@click.option("--corpus", default="", metavar="NAME", help="The corpus of --dataset.")
+@corpus_option("The corpus of --dataset.")
 @_METRICS
 @_alpha(GATE_ALPHA)
 @_DROP

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ragkit.cli.common import Command, State, emit, emit_lines, format_option, pass_state, table
+from ragkit.cli.common import Command, State, emit, emit_lines, pass_state, table
+from ragkit.cli.options import corpus_option, format_option
 
 if TYPE_CHECKING:
     from ragkit.domain import IngestReport
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--corpus", default="", metavar="NAME", help="Corpus to fill; the folder's name unless given.")
+@corpus_option("Corpus to fill; the folder's name unless given.")
 @click.option("--include", multiple=True, metavar="GLOB", help="Read only files that match. May be repeated.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out files that match. May be repeated.")
 @click.option("--max-file-size", type=float, metavar="MB", help="Skip larger files.")

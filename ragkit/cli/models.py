@@ -6,17 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ragkit.cli.common import (
-    Group,
-    State,
-    emit,
-    emit_lines,
-    format_option,
-    human_bytes,
-    pass_state,
-    progress_bars,
-    table,
-)
+from ragkit.cli.common import Group, State, emit, emit_lines, human_bytes, pass_state, progress_bars, table
+from ragkit.cli.options import format_option
 
 if TYPE_CHECKING:
     from ragkit.config import Settings

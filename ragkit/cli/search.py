@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import click
 
-from ragkit.cli.common import (
-    Command,
-    State,
-    color_wanted,
+from ragkit.cli.common import Command, State, color_wanted, emit, emit_lines, pass_state, terminal_width
+from ragkit.cli.options import (
+    corpus_option,
     doc_version_option,
-    emit,
-    emit_lines,
+    expand_option,
     expansion_option,
+    filter_option,
     format_option,
-    pass_state,
-    terminal_width,
+    mode_option,
+    no_rerank_option,
+    no_spelling_option,
+    split_place,
 )
 
 if TYPE_CHECKING:
@@ -26,24 +26,16 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @click.argument("query")
-@click.option("--corpus", default="", metavar="NAME", help="Which corpus; not needed when there is only one.")
+@corpus_option()
 @click.option("-n", "--limit", type=click.IntRange(1), help="How many hits.  [default: 10]")
-@click.option("--mode", type=click.Choice(["hybrid", "dense", "lexical"]), help="Which indexes answer.")
-@click.option("--no-rerank", is_flag=True, help="Leave the order to fusion.")
-@click.option(
-    "--expand",
-    type=click.Choice(["none", "neighbours", "section"]),
-    default="none",
-    show_default=True,
-    help="Show each hit with the passages beside it, or with its section.",
-)
-@click.option("--no-spelling", is_flag=True, help="Search for every word as it is written.")
+@mode_option
+@no_rerank_option
+@expand_option("Show each hit with the passages beside it, or with its section.", "none")
+@no_spelling_option("Search for every word as it is written.")
 @click.option(
     "--explain", is_flag=True, help="Show why: stages, terms, the sentence that counts, near misses, times."
 )
-@click.option(
-    "--filter", "filters", multiple=True, metavar="KEY=VALUE", help="Only documents that match; repeatable."
-)
+@filter_option("Only documents that match; repeatable.")
 @doc_version_option
 @expansion_option
 @format_option("jsonl", "md")
@@ -100,7 +92,7 @@ def search(
 
 @click.command(cls=Command)
 @click.argument("place")
-@click.option("--corpus", default="", metavar="NAME", help="Which corpus; not needed when there is only one.")
+@corpus_option()
 @format_option()
 @pass_state
 def show(state: State, place: str, corpus: str, format_: str) -> None:
@@ -108,23 +100,10 @@ def show(state: State, place: str, corpus: str, format_: str) -> None:
 
     PLACE is a path, path:L3-L9 or path:3-9; for PDF pages path:p4.
     """
-    path, first, last = _place(place)
+    path, first, last = split_place(place)
     with state.engine() as engine:
         excerpt = engine.show(path, first, last, corpus=corpus)
     if format_ == "json":
         emit({"path": path, "start_line": excerpt.start_line, "end_line": excerpt.end_line, "text": excerpt.text})
     else:
         click.echo(excerpt.text)
-
-
-def _place(place: str) -> tuple[str, int | None, int | None]:
-    """Split `path:L3-L9`.
-
-    >>> _place("a/b.md:L3-L9"), _place("b.pdf:p4"), _place("c.md")
-    (('a/b.md', 3, 9), ('b.pdf', 4, 4), ('c.md', None, None))
-    """
-    match = re.fullmatch(r"(.+?):(?:L|p|cell|¶)?(\d+)(?:-(?:L|p|cell|¶)?(\d+))?", place)
-    if not match:
-        return place, None, None
-    first = int(match[2])
-    return match[1], first, int(match[3]) if match[3] else first

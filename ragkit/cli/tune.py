@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ragkit.cli.common import Command, State, chunk_size_option, emit, format_option, pass_state, progress_bars
+from ragkit.cli.common import Command, State, emit, pass_state, progress_bars
+from ragkit.cli.options import OF_A_SET, chunk_size_option, corpus_option, dataset_option, first_option, format_option
 
 if TYPE_CHECKING:
     from ragkit.config import Settings
@@ -18,15 +19,9 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command, short_help="Find the settings that suit your questions.")
-@click.option("--corpus", default="", metavar="NAME", help="Which corpus; a BEIR set brings its own.")
-@click.option(
-    "--dataset",
-    required=True,
-    metavar="PATH",
-    type=click.Path(path_type=Path),
-    help="Questions that say where their answer is.",
-)
-@click.option("-n", "--limit", type=click.IntRange(1), help="Only the first so many questions.")
+@corpus_option(OF_A_SET)
+@dataset_option("Questions that say where their answer is.")
+@first_option()
 @click.option("--measure", default="nDCG@10", show_default=True, metavar="NAME", help="What is to be raised.")
 @click.option("--folds", type=click.IntRange(2), default=5, show_default=True, help="Parts of the cross-validation.")
 @chunk_size_option("Also try this chunk size, which reads the documents again; repeatable.")

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import click
 
-from ragkit.cli.common import Command, State, emit, format_option, pass_state
-from ragkit.cli.search import _place
+from ragkit.cli.common import Command, State, emit, pass_state
+from ragkit.cli.options import corpus_option, format_option, no_llm_option, split_place
 
 
 @click.command("why-not", cls=Command, short_help="Say why a passage did not answer a question.")
 @click.argument("question")
 @click.argument("place")
-@click.option("--corpus", default="", metavar="NAME", help="Which corpus; not needed when there is only one.")
+@corpus_option()
 @click.option("--no-answer", is_flag=True, help="Search only: do not ask whether the passage is shown and cited.")
-@click.option("--no-llm", is_flag=True, help="Answer with the best sentences; no language model.")
+@no_llm_option
 @format_option()
 @pass_state
 def why_not(
@@ -26,7 +26,7 @@ def why_not(
     from ragkit.evaluation import autopsy
 
     state.override("generate.backend", "extractive" if no_llm else None)
-    path, first, last = _place(place)
+    path, first, last = split_place(place)
     with state.engine() as engine:
         found = autopsy.examine(engine, question, path, first, last, corpus=corpus, answer=not no_answer)
     if format_ == "json":
