@@ -42,8 +42,6 @@ if TYPE_CHECKING:
     from ragkit.roles import Embedder, Generator, Judge, Reranker
     from ragkit.store import CorpusStatus, Store
 
-EXTRACTIVE = "extractive"
-"""The model's name in an answer that no language model wrote."""
 MIN_SOURCE_TOKENS = 128
 """A question that leaves less room than this for sources is too long for the generator's window."""
 
@@ -306,7 +304,7 @@ class Engine:
             )
         judged = relevance(question, found.hits, language=language)
         if judged.value < self.settings.verify.min_relevance:
-            model = generator.name if generator is not None else EXTRACTIVE
+            model = generator.name if generator is not None else generate.EXTRACTIVE
             return abstain(question, _why_declined(judged.missing), context=context, model=model)
         if generator is None:
             return self._extracted(question, context, clock)
@@ -366,6 +364,7 @@ class Engine:
 
         if engine not in ENGINES:
             raise UsageError(f"there is no faithfulness engine {engine}", f"use one of {', '.join(ENGINES)}")
+        writer = self._opened.language_model("that could judge", "the engine fast") if engine == "judge" else None
         return ground(
             statement,
             text,
@@ -373,7 +372,7 @@ class Engine:
             question=question,
             embedder=self.embedder,
             judge=self._judge() if engine == "logits" else None,
-            generator=self._writer() if engine == "judge" else None,
+            generator=writer,
             by_words=engine == "words",
             language=self.settings.lexical.language,
         )
@@ -394,15 +393,6 @@ class Engine:
                 "use --set generate.backend=llama, or the engine fast",
             )
         return cast("Judge", generator)
-
-    def _writer(self) -> Generator:
-        """The generator, where there is one."""
-        if self.generator is None:
-            raise ModelUnsuitable(
-                "generate.backend extractive has no language model that could judge",
-                "use --set generate.backend=llama, or the engine fast",
-            )
-        return self.generator
 
     def _budget(self, question: str, generator: Generator | None) -> int:
         """Tokens that the sources may take: the setting, or what the window leaves."""

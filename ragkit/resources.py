@@ -114,12 +114,12 @@ class Resources:
             settings, model_file=file, threads=self.settings.thread_count, offline=self.settings.offline
         )
 
-    def language_model(self) -> Generator:
-        """The language model. Raises ModelUnsuitable when the settings name none."""
+    def language_model(self, purpose: str, instead: str) -> Generator:
+        """The language model. Raises ModelUnsuitable when the settings name none: what for, and what does without."""
         if self.generator is None:
             raise ModelUnsuitable(
-                f"generate.backend {self.settings.generate.backend} has no language model to expand a query with",
-                "use --query-expansion none, feedback, acronyms or parts, or --set generate.backend=llama",
+                f"generate.backend {self.settings.generate.backend} has no language model {purpose}",
+                f"use --set generate.backend=llama, or {instead}",
             )
         return self.generator
 

@@ -100,10 +100,7 @@ class _Search:
             scope = self._scope(filters, asked)
             allowed = self._holding(asked, scope.chunks)
         depth = max(limit, opened.settings.rerank.depth) if reranker else limit
-        expansion = None
-        if self._settings.expansion != "none":
-            with clock("expansion"):
-                expansion = self._expansion(asked, allowed)
+        expansion = self._expansion(asked, allowed)
         depth = max(depth, limit + NEAR_MISSES) if explain else depth
         found = self._retrieved(asked, depth, allowed, expansion)
         clock.seconds.update(found.timings)
@@ -174,35 +171,37 @@ class _Search:
             return allowed
         return holding(asked.phrases, self._snapshot.lexical, self._store.indexed_texts, self._language, allowed)
 
-    # ------------------------------------------------------------ the hits
-
     def _expansion(self, asked: Query, allowed: ChunkIds | None) -> Expansion | None:
         """What is asked besides the query, as the settings say; None when that is nothing."""
-        from ragkit import expansion
-
         method, snapshot, language = self._settings.expansion, self._snapshot, self._language
-        if method == "feedback":
-            from ragkit.text import analyse
-
-            terms = analyse(asked.words, language)
-            found = snapshot.lexical.search(terms, expansion.FEEDBACK_PASSAGES, allowed)
-            texts = self._store.indexed_texts([one.id for one in found])
-            return expansion.feedback(terms, [(one.score, texts[one.id]) for one in found], language)
-        if method == "acronyms":
-            return expansion.acronyms(snapshot.acronyms.meant(asked.text, language), language)
-        if method == "parts":
-            return expansion.parts(asked.text, language)
         if method == "none":
             return None
-        opened = self._opened
-        return expansion.written(
-            method,
-            asked.text,
-            opened.language_model,
-            name=opened.settings.generate.model,
-            folder=self._store.directory / "expansions",
-            language=language,
-        )
+        from ragkit import expansion
+        from ragkit.text import analyse
+
+        with self._clock("expansion"):
+            if method == "feedback":
+                terms = analyse(asked.words, language)
+                found = snapshot.lexical.search(terms, expansion.FEEDBACK_PASSAGES, allowed)
+                texts = self._store.indexed_texts([one.id for one in found])
+                return expansion.feedback(terms, [(one.score, texts[one.id]) for one in found], language)
+            if method == "acronyms":
+                return expansion.acronyms(snapshot.acronyms.meant(asked.text, language), language)
+            if method == "parts":
+                return expansion.parts(asked.text, language)
+            opened = self._opened
+            return expansion.written(
+                method,
+                asked.text,
+                lambda: opened.language_model(
+                    "to expand a query with", "--query-expansion none, feedback, acronyms or parts"
+                ),
+                name=opened.settings.generate.model,
+                folder=self._store.directory / "expansions",
+                language=language,
+            )
+
+    # ------------------------------------------------------------ the hits
 
     def _retrieved(
         self, asked: Query, depth: int, allowed: ChunkIds | None, expansion: Expansion | None

@@ -19,6 +19,7 @@ from ragkit.errors import GenerationError
 from ragkit.evaluation import correctness, measures
 from ragkit.evaluation.datasets import Question
 from ragkit.evaluation.names import COSTS
+from ragkit.generate import EXTRACTIVE
 from ragkit.text import fold
 from ragkit.units import contents
 from ragkit.verify import pieces, statements
@@ -32,7 +33,6 @@ balanced accuracy of .77 (AUROC .84) on 958 sentences around the gold of 100 que
 _QUOTED = re.compile(r"[\"“]([^\"“”\n]+)[\"”]")
 _QUOTED_WORDS = 3
 _MARKS = re.compile(r"\s*(?:\[\d+\]|\[unsupported\])")
-EXTRACTIVE = "extractive"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,10 @@ from pathlib import Path
 from ragkit.config import GenerateSettings
 from ragkit.domain import Draft, GenerationOptions, Message
 from ragkit.errors import ModelNotFound, SettingsError
-from ragkit.generate.extract import extract
+from ragkit.generate.extract import EXTRACTIVE, extract
 from ragkit.roles import Generator
 
-__all__ = ["BACKENDS", "extract", "open_generator", "options", "write"]
+__all__ = ["BACKENDS", "EXTRACTIVE", "extract", "open_generator", "options", "write"]
 
 BACKENDS = {
     "llama": "ragkit.generate.llama:LlamaGenerator",

@@ -18,7 +18,8 @@ from ragkit.roles import Embedder
 from ragkit.text import analyse
 from ragkit.units import Unit, units
 
-NAME = "extractive"
+EXTRACTIVE = "extractive"
+"""The model's name in a draft that no language model wrote."""
 MIN_SHARE = 0.75
 """Sentences that score below this share of the best one are left out."""
 FOLLOWERS = 6
@@ -59,7 +60,7 @@ def extract(
     chosen = _choose(candidates, scores, limit)
     parts_of = {source.number: parts for source, parts in passages}
     text = _compose([(candidate, parts_of[candidate.source.number]) for candidate in chosen])
-    return Draft(text, NAME, seconds=time.perf_counter() - started)
+    return Draft(text, EXTRACTIVE, seconds=time.perf_counter() - started)
 
 
 def _scores(question: str, candidates: Sequence[_Candidate], embedder: Embedder | None, language: str) -> list[float]:
