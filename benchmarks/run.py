@@ -25,7 +25,8 @@ from pathlib import Path
 import numpy as np
 
 from ragkit import Engine, config
-from ragkit.domain import GenerationOptions, LedgerRow, Message
+from ragkit.domain.answers import GenerationOptions, Message
+from ragkit.domain.corpora import LedgerRow
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "benchmarks.md"

@@ -12,20 +12,9 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from ragkit.config import Settings, load
-    from ragkit.domain import (
-        Answer,
-        Chunk,
-        Claim,
-        Context,
-        Document,
-        Hit,
-        IngestReport,
-        LedgerRow,
-        Passage,
-        Quote,
-        SearchResult,
-        Source,
-    )
+    from ragkit.domain import Chunk, Context, Document, Hit, Passage, SearchResult, Source
+    from ragkit.domain.answers import Answer, Claim, Quote
+    from ragkit.domain.corpora import IngestReport, LedgerRow
     from ragkit.engine import Engine
     from ragkit.errors import RagkitError
 
@@ -35,22 +24,11 @@ _HOMES = {
     "load": "ragkit.config",
     "RagkitError": "ragkit.errors",
     **dict.fromkeys(
-        (
-            "Answer",
-            "Chunk",
-            "Claim",
-            "Context",
-            "Document",
-            "Hit",
-            "IngestReport",
-            "LedgerRow",
-            "Passage",
-            "Quote",
-            "SearchResult",
-            "Source",
-        ),
+        ("Chunk", "Context", "Document", "Hit", "Passage", "SearchResult", "Source"),
         "ragkit.domain",
     ),
+    **dict.fromkeys(("Answer", "Claim", "Quote"), "ragkit.domain.answers"),
+    **dict.fromkeys(("IngestReport", "LedgerRow"), "ragkit.domain.corpora"),
 }
 
 __all__ = [

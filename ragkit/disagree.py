@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from ragkit.domain import Answer, Hit, OtherVersion, Passage, Source
+from ragkit.domain import Hit, OtherVersion, Passage, Source
+from ragkit.domain.answers import Answer
 from ragkit.text import fold
 
 COMPARED = 10

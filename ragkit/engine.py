@@ -13,22 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from ragkit import config
-from ragkit.domain import (
-    Acronym,
-    Answer,
-    Context,
-    Document,
-    Draft,
-    DuplicateGroup,
-    Excerpt,
-    Expand,
-    ExpansionMethod,
-    LineIndex,
-    Message,
-    Mode,
-    SearchResult,
-    Source,
-)
+from ragkit.domain import Context, Document, Excerpt, Expand, LineIndex, Mode, SearchResult, Source
+from ragkit.domain.answers import Answer, Draft, Message
+from ragkit.domain.corpora import Acronym, DuplicateGroup
+from ragkit.domain.queries import ExpansionMethod
 from ragkit.errors import ModelUnsuitable, UsageError
 from ragkit.resources import Resources
 from ragkit.stopwatch import Stopwatch
@@ -37,7 +25,9 @@ from ragkit.versions import order
 if TYPE_CHECKING:
     from ragkit.config import Settings
     from ragkit.doctor import Check
-    from ragkit.domain import Grounding, IngestReport, LedgerRow, Progress
+    from ragkit.domain import Progress
+    from ragkit.domain.answers import Grounding
+    from ragkit.domain.corpora import IngestReport, LedgerRow
     from ragkit.prompting import Prompts
     from ragkit.roles import Embedder, Generator, Judge, Reranker
     from ragkit.store import CorpusStatus, Store

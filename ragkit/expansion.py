@@ -21,7 +21,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from ragkit.domain import Expansion, ExpansionMethod, GenerationOptions, Message, text_hash
+from ragkit.domain import text_hash
+from ragkit.domain.answers import GenerationOptions, Message
+from ragkit.domain.queries import Expansion, ExpansionMethod
 from ragkit.files import write_whole
 from ragkit.roles import Generator
 from ragkit.text import analyse

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ragkit.domain import Context, Message, text_hash
+from ragkit.domain import Context, text_hash
+from ragkit.domain.answers import Message
 from ragkit.errors import SettingsError
 
 REFUSAL = "The sources do not answer this question."

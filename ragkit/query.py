@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 
-from ragkit.domain import Correction, Query
+from ragkit.domain.queries import Correction, Query
 from ragkit.text import analyse, fold
 
 Holders = Callable[[str], int]

@@ -22,7 +22,8 @@ from ragkit.domain import Ranked, StageScore
 
 if TYPE_CHECKING:
     from ragkit.config import RetrieveSettings
-    from ragkit.domain import ChunkIds, Expansion, Vectors
+    from ragkit.domain import ChunkIds, Vectors
+    from ragkit.domain.queries import Expansion
     from ragkit.roles import DenseIndex, Embedder, LexicalIndex
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from ragkit.domain import GenerationOptions, Message, Passage, Progress, Ranked, Span
+from ragkit.domain import Passage, Progress, Ranked, Span
+from ragkit.domain.answers import GenerationOptions, Message
 
 if TYPE_CHECKING:
     from ragkit.domain import ChunkIds, Vectors

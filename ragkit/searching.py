@@ -10,14 +10,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
-from ragkit.domain import Expand, ExpansionMethod, Hit, Mode, Query, Ranked, SearchResult
+from ragkit.domain import Expand, Hit, Mode, Ranked, SearchResult
+from ragkit.domain.queries import ExpansionMethod, Query
 from ragkit.resources import Resources, opening
 from ragkit.stopwatch import Stopwatch
 from ragkit.versions import conditions, is_named, superseded
 
 if TYPE_CHECKING:
     from ragkit.config import RetrieveSettings
-    from ragkit.domain import ChunkIds, Expansion, Passage
+    from ragkit.domain import ChunkIds, Passage
+    from ragkit.domain.queries import Expansion
     from ragkit.index.snapshot import Snapshot
     from ragkit.retrieve import Retrieved
     from ragkit.roles import Embedder, Reranker

@@ -10,7 +10,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from ragkit.domain import GenerationOptions, Message, Passage, Progress, Span
+from ragkit.domain import Passage, Progress, Span
+from ragkit.domain.answers import GenerationOptions, Message
 
 if TYPE_CHECKING:
     from ragkit.domain import Vectors

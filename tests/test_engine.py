@@ -9,7 +9,8 @@ import pytest
 
 from ragkit import Engine, config
 from ragkit.config import Settings
-from ragkit.domain import Document, Message
+from ragkit.domain import Document
+from ragkit.domain.answers import Message
 from ragkit.errors import CorpusNotFound, FilterError, SnapshotError, UsageError
 from ragkit.loaders import load
 from ragkit.testing import HashEmbedder, OverlapReranker, ScriptedGenerator

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ragkit.domain import Answer, Claim, Context, Draft, Quote, Source
+from ragkit.domain import Context, Source
+from ragkit.domain.answers import Answer, Claim, Draft, Quote
 from ragkit.errors import EvaluationError, GenerationError, SettingsError
 from ragkit.evaluation import experiments, html, measures, names, runs
 from ragkit.evaluation.answers import Instruments, Scores, score_answer

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ragkit import Engine, config
 from ragkit.config import Settings
-from ragkit.domain import Message
+from ragkit.domain.answers import Message
 from ragkit.errors import DatasetError, UsageError
 from ragkit.evaluation.datasets import holds_quote
 from ragkit.evaluation.generate import SHARES, WEIGHTS, Generated, generate

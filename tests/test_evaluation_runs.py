@@ -13,7 +13,8 @@ import pytest
 
 from ragkit import Engine, config
 from ragkit.config import Settings
-from ragkit.domain import Answer, Draft, SearchResult
+from ragkit.domain import SearchResult
+from ragkit.domain.answers import Answer, Draft
 from ragkit.errors import EvaluationError, RagkitError, SettingsError
 from ragkit.evaluation import experiments, runs
 from ragkit.evaluation.experiments import Experiment

@@ -21,7 +21,7 @@ import httpx
 import pytest
 
 from ragkit.config import GenerateSettings, Settings
-from ragkit.domain import GenerationOptions, Message
+from ragkit.domain.answers import GenerationOptions, Message
 from ragkit.errors import (
     GenerationError,
     ModelCorrupt,

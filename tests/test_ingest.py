@@ -12,7 +12,8 @@ import pytest
 
 from ragkit import config
 from ragkit.config import Settings
-from ragkit.domain import Document, IngestReport, Progress
+from ragkit.domain import Document, Progress
+from ragkit.domain.corpora import IngestReport
 from ragkit.embed import NAME_SHARE, open_embedder
 from ragkit.errors import (
     CorpusEmpty,

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from ragkit import prompting
-from ragkit.domain import Context, Message, Source
+from ragkit.domain import Context, Source
+from ragkit.domain.answers import Message
 from ragkit.errors import SettingsError
 
 

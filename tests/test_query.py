@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragkit.domain import Correction
+from ragkit.domain.queries import Correction
 from ragkit.query import correct, holds, notices, parse, phrase_terms
 from ragkit.text import analyse
 

@@ -15,24 +15,21 @@ from hypothesis import strategies as st
 from ragkit import render
 from ragkit.config import VerifySettings
 from ragkit.domain import (
-    Answer,
     Carrier,
     Chunk,
     Context,
-    Correction,
-    Draft,
-    DuplicateGroup,
     Excerpt,
     Explanation,
     Hit,
-    IngestReport,
-    LedgerRow,
     NearMiss,
     Passage,
     SearchResult,
     Source,
     StageScore,
 )
+from ragkit.domain.answers import Answer, Draft
+from ragkit.domain.corpora import DuplicateGroup, IngestReport, LedgerRow
+from ragkit.domain.queries import Correction
 from ragkit.query import parse
 from ragkit.render.terminal import clean, columns, shorten, wrap
 from ragkit.verify import abstain, verify

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from sqlalchemy import create_engine, select
 
-from ragkit.domain import Chunk, Document, LedgerRow, LineMap
+from ragkit.domain import Chunk, Document, LineMap
+from ragkit.domain.corpora import LedgerRow
 from ragkit.errors import CorpusEmpty, CorpusNotFound, FilterError, StoreError, UsageError
 from ragkit.store import (
     SCHEMA_VERSION,

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragkit import Engine, Settings, config
-from ragkit.domain import GenerationOptions, Message
+from ragkit.domain.answers import GenerationOptions, Message
 from ragkit.errors import GenerationError, ModelUnsuitable
 from ragkit.evaluation import agreement
 from ragkit.generate.openai import OpenAIGenerator

@@ -9,7 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ragkit.config import VerifySettings
-from ragkit.domain import Answer, Chunk, Context, Draft, Hit, Passage, Source, StageScore
+from ragkit.domain import Chunk, Context, Hit, Passage, Source, StageScore
+from ragkit.domain.answers import Answer, Draft
 from ragkit.generate import extract
 from ragkit.testing import HashEmbedder
 from ragkit.verify import DECLINED, abstain, relevance, verify

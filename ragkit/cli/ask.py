@@ -22,7 +22,7 @@ from ragkit.cli.options import (
 from ragkit.errors import ABSTAINED, ANSWERED, UNSUPPORTED
 
 if TYPE_CHECKING:
-    from ragkit.domain import Answer, Message
+    from ragkit.domain.answers import Answer, Message
 
 
 def _generation_options(function: Any) -> Any:
@@ -90,7 +90,7 @@ def chat(state: State, corpus: str, doc_version: str, **options: Any) -> None:
 
     An empty line or Ctrl-D ends it. /new forgets the conversation.
     """
-    from ragkit.domain import Message
+    from ragkit.domain.answers import Message
 
     filters = options.pop("filters")
     _apply(state, options)

@@ -10,7 +10,7 @@ import click
 
 from ragkit.cli.common import Group, State, emit, emit_lines, pass_state, table
 from ragkit.cli.options import format_option
-from ragkit.domain import Outcome
+from ragkit.domain.corpora import Outcome
 from ragkit.errors import RagkitError
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from ragkit.cli.common import Command, State, emit, emit_lines, pass_state, tabl
 from ragkit.cli.options import corpus_option, format_option
 
 if TYPE_CHECKING:
-    from ragkit.domain import IngestReport
+    from ragkit.domain.corpora import IngestReport
 
 
 @click.command(cls=Command)

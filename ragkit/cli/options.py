@@ -12,7 +12,8 @@ from typing import Any, TypeVar, get_args
 
 import click
 
-from ragkit.domain import Expand, ExpansionMethod, Mode
+from ragkit.domain import Expand, Mode
+from ragkit.domain.queries import ExpansionMethod
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -21,7 +21,8 @@ from ragkit.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from ragkit.domain import Expand, ExpansionMethod, Mode
+    from ragkit.domain import Expand, Mode
+    from ragkit.domain.queries import ExpansionMethod
 
 
 @click.command(cls=Command)

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from ragkit.domain import Answer, Quote, Source
+from ragkit.domain import Source
+from ragkit.domain.answers import Answer, Quote
 from ragkit.errors import GenerationError
 from ragkit.evaluation import correctness, measures
 from ragkit.evaluation.datasets import Question

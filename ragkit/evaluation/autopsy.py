@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from ragkit.domain import JSON, Answer, Hit, Passage, SearchResult
+from ragkit.domain import JSON, Hit, Passage, SearchResult
+from ragkit.domain.answers import Answer
 from ragkit.evaluation.datasets import same_document
 from ragkit.text import analyse
 

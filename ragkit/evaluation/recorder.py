@@ -9,7 +9,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ragkit.domain import JSON, Answer, SearchResult
+from ragkit.domain import JSON, SearchResult
+from ragkit.domain.answers import Answer
 from ragkit.evaluation.fingerprints import digest
 from ragkit.evaluation.traces import pack, unpack
 

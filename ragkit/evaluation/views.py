@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ragkit.domain import JSON, Answer, Hit, SearchResult, Source
+from ragkit.domain import JSON, Hit, SearchResult, Source
+from ragkit.domain.answers import Answer
 from ragkit.evaluation import measures, rankings
 from ragkit.evaluation.datasets import Gold, Level, Question, holds_quote, same_document
 

@@ -14,7 +14,8 @@ from collections.abc import Iterator, Sequence
 
 from ragkit import generate
 from ragkit.config import GenerateSettings
-from ragkit.domain import Message, Passage, Progress
+from ragkit.domain import Passage, Progress
+from ragkit.domain.answers import Message
 from ragkit.evaluation.datasets import plain_words
 from ragkit.evaluation.passages import Fact, View, is_specific, is_whole, leads_on, prose, span
 from ragkit.evaluation.phrasing import Asked, as_asker, points_elsewhere, topic_words

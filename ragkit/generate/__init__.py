@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ragkit.config import GenerateSettings
-from ragkit.domain import Draft, GenerationOptions, Message
+from ragkit.domain.answers import Draft, GenerationOptions, Message
 from ragkit.errors import ModelNotFound, SettingsError
 from ragkit.generate.extract import EXTRACTIVE, extract
 from ragkit.roles import Generator

@@ -13,7 +13,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ragkit.domain import Context, Draft, Source
+from ragkit.domain import Context, Source
+from ragkit.domain.answers import Draft
 from ragkit.roles import Embedder
 from ragkit.text import analyse
 from ragkit.units import Unit, units

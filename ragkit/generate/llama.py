@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ragkit.domain import GenerationOptions, Message
+from ragkit.domain.answers import GenerationOptions, Message
 from ragkit.errors import GenerationError, ModelCorrupt, ModelNotFound, ModelUnsuitable
 
 MAGIC = b"GGUF"

@@ -13,7 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from ragkit.domain import JSON, GenerationOptions, Message
+from ragkit.domain import JSON
+from ragkit.domain.answers import GenerationOptions, Message
 from ragkit.errors import GenerationError, ModelNotFound, OfflineError, SettingsError
 
 _CONTROL = re.compile(r"<\|(?=[A-Za-z0-9_▁]{1,40}\|>)")

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 
-from ragkit.domain import Acronym
+from ragkit.domain.corpora import Acronym
 from ragkit.errors import SnapshotError
 from ragkit.index import tally
 from ragkit.text import analyse

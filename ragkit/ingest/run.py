@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 from ragkit.chunking import chunk
-from ragkit.domain import Document, IngestReport, LedgerRow, Outcome, Progress
+from ragkit.domain import Document, Progress
+from ragkit.domain.corpora import IngestReport, LedgerRow, Outcome
 from ragkit.embed import embed_chunks, with_names
 from ragkit.errors import CorpusEmpty, ModelUnsuitable, RagkitError, SnapshotError, StoreError, UsageError
 from ragkit.index import lexical, snapshot

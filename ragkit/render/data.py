@@ -8,23 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ragkit.domain import (
-    Answer,
-    Carrier,
-    Claim,
-    Context,
-    Draft,
-    DuplicateGroup,
-    Expansion,
-    Hit,
-    IngestReport,
-    OtherVersion,
-    Passage,
-    Query,
-    Quote,
-    SearchResult,
-    Source,
-)
+from ragkit.domain import Carrier, Context, Hit, OtherVersion, Passage, SearchResult, Source
+from ragkit.domain.answers import Answer, Claim, Draft, Quote
+from ragkit.domain.corpora import DuplicateGroup, IngestReport
+from ragkit.domain.queries import Expansion, Query
 
 
 def search_json(result: SearchResult, *, explain: bool = False) -> dict[str, Any]:

@@ -8,22 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from ragkit.domain import (
-    Answer,
-    Claim,
-    Context,
-    DuplicateGroup,
-    Expansion,
-    Hit,
-    IngestReport,
-    NearMiss,
-    OtherVersion,
-    Query,
-    Quote,
-    SearchResult,
-    Source,
-    location,
-)
+from ragkit.domain import Context, Hit, NearMiss, OtherVersion, SearchResult, Source, location
+from ragkit.domain.answers import Answer, Claim, Quote
+from ragkit.domain.corpora import DuplicateGroup, IngestReport
+from ragkit.domain.queries import Expansion, Query
 from ragkit.render.terminal import clean, emphasise, one_line, shorten, style, wrap
 from ragkit.snippets import snippet
 from ragkit.text import analyse, term_spans

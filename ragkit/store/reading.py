@@ -17,7 +17,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ragkit.domain import JSON, Document, LedgerRow, Passage
+from ragkit.domain import JSON, Document, Passage
+from ragkit.domain.corpora import LedgerRow
 from ragkit.errors import CorpusEmpty, CorpusNotFound, StoreError
 from ragkit.filters import Filter, matches, parse, require_known
 from ragkit.store import SCHEMA_VERSION

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from ragkit.domain import Chunk, Document, LedgerRow, LineMap, Passage
+from ragkit.domain import Chunk, Document, LineMap, Passage
+from ragkit.domain.corpora import LedgerRow
 from ragkit.store.records import (
     CorpusRecord,
     DocumentRecord,

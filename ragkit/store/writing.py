@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, delete, exists, func, insert, select, update
 
-from ragkit.domain import Chunk, Document, LedgerRow, text_hash
+from ragkit.domain import Chunk, Document, text_hash
+from ragkit.domain.corpora import LedgerRow
 from ragkit.errors import CorpusNotFound, UsageError
 from ragkit.store import schema as t
 from ragkit.store.packing import pack

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ragkit.config import VerifySettings
-from ragkit.domain import Answer, Claim, Context, Draft, Quote, Status
+from ragkit.domain import NO_CONTEXT, Context
+from ragkit.domain.answers import Answer, Claim, Draft, Quote, Status
 from ragkit.roles import Embedder
 from ragkit.text import analyse
 from ragkit.verify.claims import Piece, cite, is_refusal, pieces, statements
@@ -34,7 +35,6 @@ __all__ = [
 
 DECLINED = "Not in the documentation."
 """The text of an answer that abstained."""
-NOTHING = Context(())
 UNSUPPORTED = "[unsupported]"
 """What marks an unsupported claim, where the settings say to keep it marked."""
 
@@ -112,7 +112,7 @@ def verify(
 
 
 def abstain(
-    question: str, reason: str, *, draft: Draft | None = None, context: Context = NOTHING, model: str = ""
+    question: str, reason: str, *, draft: Draft | None = None, context: Context = NO_CONTEXT, model: str = ""
 ) -> Answer:
     """An answer that declines the question, and says why."""
     return Answer(

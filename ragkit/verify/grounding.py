@@ -12,7 +12,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ragkit.domain import Context, GroundedClaim, Grounding, Message, Source
+from ragkit.domain import Context, Source
+from ragkit.domain.answers import GroundedClaim, Grounding, Message
 from ragkit.roles import Embedder, Generator, Judge
 from ragkit.text import analyse, rarity
 from ragkit.units import contents

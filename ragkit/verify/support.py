@@ -14,7 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from ragkit.domain import Context, Quote, Source
+from ragkit.domain import Context, Source
+from ragkit.domain.answers import Quote
 from ragkit.roles import Embedder
 from ragkit.text import analyse, fold, rarity
 from ragkit.units import Unit, contents

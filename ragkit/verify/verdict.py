@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from ragkit.domain import GenerationOptions, Message
+from ragkit.domain.answers import GenerationOptions, Message
 from ragkit.errors import GenerationError
 from ragkit.roles import Generator
 

@@ -1,5 +1,6 @@
-"""The nouns of ragkit as frozen dataclasses.
+"""The nouns of ragkit as frozen dataclasses: here documents and their passages, hits, and the sources made of them.
 
+What is asked is in `queries`, what is written and checked in `answers`, what an ingest leaves behind in `corpora`.
 Knows the shape of the data that flows between stages; knows nothing of files, models, databases or
 settings, and imports no third-party package when it runs.
 """
@@ -11,6 +12,8 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from ragkit.domain.queries import Expansion, Query
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,8 +32,6 @@ BlockKind: TypeAlias = Literal["heading", "paragraph", "list", "table", "code", 
 LineUnit: TypeAlias = Literal["line", "page", "cell", "paragraph"]
 Mode: TypeAlias = Literal["hybrid", "dense", "lexical"]
 Expand: TypeAlias = Literal["none", "neighbours", "section"]
-Status: TypeAlias = Literal["answered", "partial", "abstained"]
-Outcome: TypeAlias = Literal["added", "updated", "renamed", "unchanged", "removed", "skipped", "failed"]
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Called with (what, done, total); total is 0 when it is not known."""
 
@@ -217,64 +218,6 @@ def location(path: str, start: int, end: int, unit: LineUnit = "line") -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Correction:
-    """A word of a query that no chunk holds, as it was written, and the word that was searched for in its place."""
-
-    written: str
-    searched: str
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """A query as it was understood: `text` is what was typed, corrected; `words` is what the lexical index is asked.
-
-    The two differ by what `left_out` names: parts of an error message that no document would hold.
-    """
-
-    text: str
-    words: str
-    phrases: tuple[str, ...] = ()
-    """Quoted: every hit holds them, in these words and this order."""
-    identifiers: tuple[str, ...] = ()
-    versions: tuple[str, ...] = ()
-    error: bool = False
-    """Whether it is an error message."""
-    left_out: tuple[str, ...] = ()
-    corrections: tuple[Correction, ...] = ()
-
-
-ExpansionMethod = Literal["none", "feedback", "acronyms", "paraphrases", "hyde", "parts"]
-
-
-@dataclass(frozen=True, slots=True)
-class Expansion:
-    """What is asked besides a query. All may be empty: there was nothing to add."""
-
-    method: ExpansionMethod
-    added: tuple[str, ...] = ()
-    """What was added, for people."""
-    terms: tuple[str, ...] = ()
-    """Analysed terms that the lexical index is asked for, too; one said twice counts twice."""
-    own: int = 1
-    """How often the query's own terms are said beside them."""
-    queries: tuple[str, ...] = ()
-    """Queries whose vectors are averaged with the query's own."""
-    passages: tuple[str, ...] = ()
-    """Passages likewise."""
-    parts: tuple[str, ...] = ()
-    """Queries that are searched by themselves; a passage's best score counts."""
-
-
-@dataclass(frozen=True, slots=True)
-class Acronym:
-    """A short form, the long one that it stands for in lower case, and how many chunks introduce it."""
-
-    short: str
-    long: str
-    chunks: int
-
-
-@dataclass(frozen=True, slots=True)
 class Ranked:
     """A ranked list's entry: a chunk id and its score in that list (higher is better)."""
 
@@ -374,7 +317,7 @@ class SearchResult:
     """What was asked besides the query, where that was wanted."""
 
 
-# ---------------------------------------------------------------- answers
+# ---------------------------------------------------------------- what a model is shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -439,157 +382,4 @@ class Context:
     """(chunk id, reason) of every hit that is not in a source."""
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One turn of a conversation with a generator."""
-
-    role: Literal["system", "user", "assistant"]
-    content: str
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """What the generator wrote, before anything was checked."""
-
-    text: str
-    model: str
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    first_token_seconds: float = 0.0
-    seconds: float = 0.0
-    truncated: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Quote:
-    """The lines of a file that prove a claim: `text` is found verbatim at `start_line`-`end_line`."""
-
-    number: int
-    """The source's number, as [n] in the answer."""
-    path: str
-    start_line: int
-    end_line: int
-    unit: LineUnit
-    text: str
-
-    @property
-    def location(self) -> str:
-        """`path:L3-L9`."""
-        return location(self.path, self.start_line, self.end_line, self.unit)
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """One sentence of an answer, `answer.text[start:end]`, with the quotes that bear it out."""
-
-    start: int
-    end: int
-    text: str
-    supported: bool
-    support: float
-    """In [0, 1]; what the verifier measured, against its threshold in the settings."""
-    quotes: tuple[Quote, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class GroundedClaim:
-    """One sentence of a statement, and how well a text bears it out: by which stretches of it, lacking what."""
-
-    text: str
-    support: float
-    """In [0, 1]."""
-    spans: tuple[Span, ...] = ()
-    missing: tuple[str, ...] = ()
-    """Numbers, names and options of the claim that the text does not have where it should."""
-
-
-@dataclass(frozen=True, slots=True)
-class Grounding:
-    """Whether a text bears out a statement: as well as it bears out its worst claim."""
-
-    support: float
-    """In [0, 1]."""
-    supported: bool
-    claims: tuple[GroundedClaim, ...]
-    engine: str
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A checked answer. `status` abstained means that the corpus does not answer the question.
-
-    `text` cites sources as [n]; every n is in `sources`. `reason` says why it abstained or is partial.
-    """
-
-    question: str
-    status: Status
-    text: str
-    claims: tuple[Claim, ...]
-    sources: tuple[Source, ...]
-    quotes: tuple[Quote, ...]
-    model: str
-    snapshot: str
-    draft: Draft | None = None
-    context: Context = Context(())
-    timings: Mapping[str, float] = field(default_factory=dict)
-    notices: tuple[str, ...] = ()
-    reason: str = ""
-    prompt_hash: str = ""
-    corpus: str = ""
-
-
-# ---------------------------------------------------------------- ingest
-
-
-@dataclass(frozen=True, slots=True)
-class DuplicateGroup:
-    """Passages with nearly the same text, in the order of ingest; two or more."""
-
-    passages: tuple[Passage, ...]
-
-    @property
-    def documents(self) -> int:
-        """How many documents hold the text."""
-        return len({passage.document_id for passage in self.passages})
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerRow:
-    """What one ingest did with one file, and why."""
-
-    path: str
-    outcome: Outcome
-    reason: str = ""
-    chunks: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class IngestReport:
-    """The sum of one ingest. `snapshot` is the published one; unchanged corpora publish nothing new."""
-
-    corpus: str
-    snapshot: str
-    published: bool
-    counts: Mapping[str, int]
-    chunks: int
-    embedded: int
-    """Texts embedded now; the rest were known by their hash."""
-    seconds: float
-    rows: tuple[LedgerRow, ...] = ()
-
-
-# ---------------------------------------------------------------- roles
-
-
-@dataclass(frozen=True, slots=True)
-class GenerationOptions:
-    """How to sample. Temperature 0 is greedy and reproducible."""
-
-    max_tokens: int = 256
-    temperature: float = 0.0
-    top_k: int = 40
-    top_p: float = 0.95
-    seed: int = 0
-    stop: tuple[str, ...] = ()
-    choices: tuple[str, ...] = ()
-    """If there are any, the reply is one of them and nothing else; a server may put it into JSON, under `reply`."""
+NO_CONTEXT = Context(())
