@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from ragkit.domain import Expand, Mode
+from ragkit.domain.queries import ExpansionMethod
 from ragkit.errors import SettingsError
 
 PROJECT_FILE = "ragkit.toml"
@@ -108,7 +110,7 @@ class DenseSettings:
 class RetrieveSettings:
     """How hits are found and fused."""
 
-    mode: Literal["hybrid", "dense", "lexical"] = setting("hybrid", "Which indexes answer.")
+    mode: Mode = setting("hybrid", "Which indexes answer.")
     fusion: Literal["convex", "rrf"] = setting(
         "convex", "convex adds the cosine and the share of the best BM25 score; rrf adds reciprocal ranks."
     )
@@ -120,7 +122,7 @@ class RetrieveSettings:
         "once", "Of passages with nearly the same text, once returns the best one; all returns every one."
     )
     spelling: bool = setting(True, "Correct words that the corpus does not have to the one that is clearly meant.")
-    expansion: Literal["none", "feedback", "acronyms", "paraphrases", "hyde", "parts"] = setting(
+    expansion: ExpansionMethod = setting(
         "none", "What is asked besides the query; paraphrases and hyde ask the language model."
     )
     doc_versions: Literal["latest", "all"] = setting(
@@ -157,7 +159,7 @@ class ContextSettings:
     candidates: int = setting(12, "Hits that sources are made of, before merging and the budget.")
     max_sources: int = setting(5, "Numbered sources in the prompt.")
     merge_gap_chars: int = setting(400, "Chunks of one document this close together become one source.")
-    expand: Literal["none", "neighbours", "section"] = setting(
+    expand: Expand = setting(
         "none", "What else of its document comes with each hit: nothing, the chunk on either side, its section."
     )
     diversity: float = setting(

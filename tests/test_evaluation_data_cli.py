@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from ragkit.cli import eval_data
 from ragkit.cli.main import cli
-from ragkit.evaluation import questions
+from ragkit.evaluation import exchange, questions
 from ragkit.evaluation.datasets import Gold, Question
 from ragkit.evaluation.questions import Entry
 from tests.conftest import Ingested
@@ -50,6 +51,10 @@ def test_a_set_is_listed_and_one_question_shown_whole(file: Path) -> None:
     assert "d1.md > Parts\n  | It works by steam 1." in one.stdout
     assert json.loads(ragkit("show", file, "q1", "--format", "json").stdout)["id"] == "q1"
     assert len(ragkit("show", file, "--format", "jsonl").stdout.splitlines()) == 6
+
+
+def test_the_commands_offer_what_the_modules_know() -> None:
+    assert (eval_data.FORMS, eval_data.KINDS) == (exchange.FORMS, questions.KINDS)
 
 
 def test_a_question_that_is_not_there_is_named(file: Path) -> None:

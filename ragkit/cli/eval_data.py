@@ -22,6 +22,7 @@ PATH = click.Path(path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
 FORMS = ("jsonl", "text", "csv", "ragas", "squad", "beir", "trec")
 KINDS = ("single-passage", "multi-passage", "paraphrased", "keyword", "typo", "unanswerable")
+"""These and the forms are those of `evaluation`, whose modules take too long to import for a page of help."""
 
 _OUTPUT = click.option(
     "--output",

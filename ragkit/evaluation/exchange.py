@@ -11,7 +11,7 @@ import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from ragkit.domain import JSON, Document
 from ragkit.errors import DatasetError, UsageError
@@ -22,7 +22,7 @@ from ragkit.files import write_whole
 from ragkit.sentences import sentences
 
 Form: TypeAlias = Literal["jsonl", "text", "csv", "ragas", "squad", "beir", "trec"]
-FORMS: tuple[Form, ...] = ("jsonl", "text", "csv", "ragas", "squad", "beir", "trec")
+FORMS: tuple[Form, ...] = get_args(Form)
 
 _SUFFIXES: Mapping[str, Form] = {
     ".jsonl": "jsonl", ".ndjson": "jsonl", ".md": "text", ".txt": "text", ".csv": "csv", ".tsv": "csv",

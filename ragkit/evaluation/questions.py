@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from ragkit.domain import JSON
 from ragkit.errors import DatasetError
@@ -21,7 +21,7 @@ from ragkit.evaluation.datasets import FIELDS, Gold, Question
 from ragkit.files import write_whole
 
 Review: TypeAlias = Literal["", "accepted", "rejected"]
-REVIEWS: tuple[Review, ...] = ("", "accepted", "rejected")
+REVIEWS: tuple[Review, ...] = get_args(Review)
 KINDS = ("single-passage", "multi-passage", "paraphrased", "keyword", "typo", "unanswerable")
 """The kinds of question that `eval generate` makes; a file may have others."""
 
