@@ -15,7 +15,7 @@ from functools import cached_property
 from itertools import accumulate
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from ragkit.evaluation.datasets import Gold, plain_words, same_document
+from ragkit.evaluation.datasets import Gold, plain_words, same_document, under_heading
 from ragkit.evaluation.passages import heading_at, plain
 from ragkit.evaluation.questions import Entry
 from ragkit.units import units
@@ -211,20 +211,11 @@ def _verbatim(group: Iterable[_Text], gold: Gold, words: str, *, same: bool) -> 
     for text in group:
         for start, _ in text.spans(words):
             heading = text.heading(start)
-            if same and (_ends_alike(gold.heading, heading) or heading == gold.heading[: len(heading)]):
+            # A path that ends early is no other place: a chunk over several sections is headed by what they share.
+            if same and (under_heading(gold.heading, heading) or heading == gold.heading[: len(heading)]):
                 return gold, "exact"
             other = other or dataclasses.replace(gold, path=text.path, heading=heading)
     return (other, "moved") if other else None
-
-
-def _ends_alike(wanted: Sequence[str], found: Sequence[str]) -> bool:
-    """Whether the heading path asked for stands within the one found, as evaluation reads it.
-
-    The other way round a path that ends early is no other place either: a chunk over several sections is headed by
-    what they share.
-    """
-    one, two = [part.casefold() for part in wanted], [part.casefold() for part in found]
-    return any(two[at : at + len(one)] == one for at in range(len(two) - len(one) + 1))
 
 
 def _changed(group: Iterable[_Text], gold: Gold, words: str, least: float) -> tuple[Gold, float] | None:
@@ -258,7 +249,7 @@ def _by_heading(texts: _Texts, id: str, gold: Gold, near: Sequence[_Text]) -> An
             for passage in text.passages:
                 chunk = passage.chunk
                 path = (*chunk.heading, *heading_at(chunk.heading, chunk.text, len(chunk.text)))
-                if _ends_alike(gold.heading, path):
+                if under_heading(gold.heading, path):
                     now = gold if drift == "exact" else dataclasses.replace(gold, path=text.path)
                     return Anchor(id, gold, now, "exact" if drift == "exact" else "moved")
     return Anchor(id, gold, None, "gone", 0.0)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ragkit import Engine
     from ragkit.store import DocumentRecord
 
-Outcome: TypeAlias = Literal["passed", "lost", "off", "not reached"]
+StepOutcome: TypeAlias = Literal["passed", "lost", "off", "not reached"]
 
 Stage: TypeAlias = Literal[
     "ingested", "cut", "dense", "lexical", "version", "fused", "duplicate", "reranked", "candidate", "shown", "cited"
@@ -36,7 +36,7 @@ class Step:
     """What one stage did with the passage. A rank is 1-based; both are None where the stage has none."""
 
     stage: Stage
-    outcome: Outcome
+    outcome: StepOutcome
     detail: str
     rank: int | None = None
     score: float | None = None
@@ -234,7 +234,7 @@ class _Way:
             if one is None or one.rank is None or one.score is None:
                 yield Step(stage, "lost", "not returned" + words)
             else:
-                outcome: Outcome = "passed" if one.rank <= candidates else "lost"
+                outcome: StepOutcome = "passed" if one.rank <= candidates else "lost"
                 detail = f"rank {one.rank}, {unit} {one.score:.3f}{words}"
                 yield Step(stage, outcome, detail, one.rank, one.score)
 

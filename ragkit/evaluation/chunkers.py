@@ -15,17 +15,15 @@ from typing import TYPE_CHECKING
 
 from ragkit import config
 from ragkit.domain import JSON, Hit, Progress
-from ragkit.errors import CorpusError, DatasetError, ModelError, RagkitError, SnapshotError, StoreError
-from ragkit.evaluation.excerpts import Asked, ExcerptSet, Texts
+from ragkit.errors import DatasetError, RagkitError
+from ragkit.evaluation.excerpts import ExcerptSet, MarkedQuestion, Texts
 from ragkit.evaluation.measures import Interval, bootstrap, paired_bootstrap
+from ragkit.evaluation.run import SETUP
 from ragkit.evaluation.spans import SCORES, Stretch, length, score, shared
 from ragkit.evaluation.tables import aligned, piped
 
 if TYPE_CHECKING:
     from ragkit import Engine
-
-_SETUP = (CorpusError, SnapshotError, StoreError, ModelError)
-"""Errors that every question would meet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +101,7 @@ def _measured(engine: Engine, data: ExcerptSet, passages: int, budget: int, prog
         hits: tuple[Hit, ...] = ()
         try:
             hits = engine.search(asked.text, corpus=name, limit=limit).hits
-        except _SETUP:
+        except SETUP:
             raise
         except RagkitError as error:
             errors[asked.id] = str(error)
@@ -128,7 +126,7 @@ def _measured(engine: Engine, data: ExcerptSet, passages: int, budget: int, prog
     )
 
 
-def _anchored(data: ExcerptSet, texts: Texts) -> list[tuple[Asked, tuple[Stretch, ...]]]:
+def _anchored(data: ExcerptSet, texts: Texts) -> list[tuple[MarkedQuestion, tuple[Stretch, ...]]]:
     """The questions whose marked words are all in the documents, with where they are."""
     found = [(asked, places) for asked in data.questions if (places := texts.anchor(asked.quotes))]
     if not found:
@@ -190,7 +188,7 @@ def _cut_json(cut: Cut, rival: Cut | None) -> dict[str, JSON]:
     differences: dict[str, JSON] = {}
     for name in cut.scores if rival else ():
         difference = paired_bootstrap(cut.scores[name], rival.scores[name])  # type: ignore[union-attr]
-        differences[name] = {**_interval(difference.interval), "p": round(difference.p, 4)}
+        differences[name] = {**difference.interval.rounded(4), "p": round(difference.p, 4)}
     return {
         "strategy": cut.strategy,
         "size_tokens": cut.size_tokens,
@@ -199,13 +197,9 @@ def _cut_json(cut: Cut, rival: Cut | None) -> dict[str, JSON]:
         "tokens_per_question": round(cut.tokens_per_question, 1),
         "seconds": round(cut.seconds, 1),
         "failed": len(cut.errors),
-        "measures": {name: {**_interval(i), "n": i.n} for name, i in cut.measures.items()},
+        "measures": {name: {**i.rounded(4), "n": i.n} for name, i in cut.measures.items()},
         "differences": differences,
     }
-
-
-def _interval(interval: Interval) -> dict[str, JSON]:
-    return {name: round(getattr(interval, name), 4) for name in ("mean", "low", "high")}
 
 
 def to_table(found: Mapping[str, JSON], *, markdown: bool = False) -> str:

@@ -244,6 +244,23 @@ def same_document(gold: str, path: str) -> bool:
     return False
 
 
+def stands_at(gold: Gold, path: str, heading: Sequence[str], text: str) -> bool:
+    """Whether a stretch of a document is where the gold is: it has the quote or, where there is none, the heading."""
+    if gold.path and not same_document(gold.path, path):
+        return False
+    return holds_quote(gold.quote, text) if gold.quote else under_heading(gold.heading, heading)
+
+
+def under_heading(wanted: Sequence[str], found: Sequence[str]) -> bool:
+    """Whether the heading path that is wanted stands within the one that was found; case does not count.
+
+    >>> under_heading(["Install"], ["Guide", "install", "Linux"]), under_heading(["Install", "Linux"], ["Install"])
+    (True, False)
+    """
+    one, two = [part.casefold() for part in wanted], [part.casefold() for part in found]
+    return any(two[at : at + len(one)] == one for at in range(len(two) - len(one) + 1))
+
+
 def holds_quote(quote: str, text: str, share: float = 0.5) -> bool:
     """Whether `text` holds the quote, or lies within it: they share half the words of the shorter, in runs of 5.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -140,23 +140,12 @@ def to_json(found: Sequence[Measured]) -> dict[str, JSON]:
 
 
 def _row(one: Measured, gain: Difference | None) -> dict[str, JSON]:
-    means: Mapping[str, measures.Interval] = one.report.measures
     return {
         "embedder": one.embedder,
         "corpus": one.corpus,
         "dimension": one.dimension,
-        "measures": {
-            name: {"mean": round(i.mean, 4), "low": round(i.low, 4), "high": round(i.high, 4)}
-            for name, i in means.items()
-        },
-        "difference": None
-        if gain is None
-        else {
-            "mean": round(gain.interval.mean, 4),
-            "low": round(gain.interval.low, 4),
-            "high": round(gain.interval.high, 4),
-            "p": round(gain.p, 4),
-        },
+        "measures": {name: interval.rounded(4) for name, interval in one.report.measures.items()},
+        "difference": {**gain.interval.rounded(4), "p": round(gain.p, 4)} if gain else None,
         "seconds_p50": round(one.report.seconds["p50"], 4),
     }
 
@@ -174,12 +163,11 @@ def to_table(found: Sequence[Measured], *, markdown: bool = False) -> str:
 def _cells(found: Sequence[Measured], others: Sequence[str]) -> Iterator[list[str]]:
     for one, gain in zip(found, differences(found), strict=True):
         means = one.report.measures
-        i = means[one.report.names[0]]
         yield [
             one.embedder,
             str(one.dimension),
-            f"{i.mean:.3f} [{i.low:.3f}, {i.high:.3f}]",
-            f"{gain.interval.mean:+.3f} [{gain.interval.low:+.3f}, {gain.interval.high:+.3f}]" if gain else "-",
+            means[one.report.names[0]].spelled(),
+            gain.interval.spelled("+") if gain else "-",
             f"{gain.p:.3f}" if gain else "-",
             *(f"{means[name].mean:.3f}" for name in others),
             f"{one.report.seconds['p50'] * 1000:.0f}",

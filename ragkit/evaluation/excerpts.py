@@ -35,7 +35,7 @@ class Quoted:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class MarkedQuestion:
     """A question with all that answers it; `quotes` is not empty."""
 
     id: str
@@ -48,7 +48,7 @@ class ExcerptSet:
     """Questions in the order of their file, and the folder of the documents that they are about."""
 
     name: str
-    questions: tuple[Asked, ...]
+    questions: tuple[MarkedQuestion, ...]
     folder: Path
     fingerprint: str
     """Changes whenever the questions do."""
@@ -76,7 +76,7 @@ def load(path: Path, limit: int | None = None) -> ExcerptSet:
     return ExcerptSet(path.resolve().name, tuple(questions[:limit]), folder, fingerprint, without)
 
 
-def _rows_of_csv(file: Path) -> Iterator[Asked]:
+def _rows_of_csv(file: Path) -> Iterator[MarkedQuestion]:
     """Columns question, references (JSON: content, start_index, end_index) and corpus_id."""
     csv.field_size_limit(sys.maxsize)
     try:
@@ -87,24 +87,24 @@ def _rows_of_csv(file: Path) -> Iterator[Asked]:
         raise DatasetError(f"{file} cannot be read: {error}") from error
 
 
-def _asked(row: Mapping[str, str], id: str, place: str) -> Asked:
+def _asked(row: Mapping[str, str], id: str, place: str) -> MarkedQuestion:
     try:
         path = PurePosixPath(row["corpus_id"].replace("\\", "/")).name
         quotes = tuple(
             Quoted(path, str(one["content"]), int(one.get("start_index", -1)))
             for one in json.loads(row["references"])
         )
-        return Asked(id, row["question"], tuple(quote for quote in quotes if quote.quote.strip()))
+        return MarkedQuestion(id, row["question"], tuple(quote for quote in quotes if quote.quote.strip()))
     except KeyError as error:
         raise DatasetError(f"{place}: no {error.args[0]}") from error
     except (ValueError, TypeError, AttributeError) as error:
         raise DatasetError(f"{place}: references are not a JSON list of objects with content: {error}") from error
 
 
-def _rows_of_jsonl(file: Path) -> Iterator[Asked]:
+def _rows_of_jsonl(file: Path) -> Iterator[MarkedQuestion]:
     for question in datasets.load(file).questions:
         quotes = tuple(Quoted(gold.path, gold.quote) for gold in question.relevant if gold.quote.strip())
-        yield Asked(question.id, question.text, quotes)
+        yield MarkedQuestion(question.id, question.text, quotes)
 
 
 # ---------------------------------------------------------------- finding the words again

@@ -55,7 +55,16 @@ class Interval:
     n: int
 
     def __str__(self) -> str:
-        return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}] n={self.n}"
+        return f"{self.spelled()} n={self.n}"
+
+    def spelled(self, sign: str = "") -> str:
+        """The mean with its interval, for people; sign "+" also says when it is above 0."""
+        mean, low, high = (f"{value:{sign}.3f}" for value in (self.mean, self.low, self.high))
+        return f"{mean} [{low}, {high}]"
+
+    def rounded(self, digits: int) -> dict[str, float]:
+        """The mean with its interval, as JSON has them."""
+        return {name: round(getattr(self, name), digits) for name in ("mean", "low", "high")}
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-Form: TypeAlias = Literal[
+QuestionForm: TypeAlias = Literal[
     "how", "what-is", "happens", "to-do", "why", "default", "does", "means", "returns", "raises", "takes", "since",
     "before", "which", "free",
 ]  # fmt: skip
@@ -22,7 +22,7 @@ Form: TypeAlias = Literal[
 class Asked:
     """A question taken apart: `text` is how it is asked first, `parts` what other wordings are made of."""
 
-    form: Form
+    form: QuestionForm
     text: str
     parts: tuple[str, ...] = ()
 
@@ -271,7 +271,7 @@ _SYNONYMS: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Words in whose place another one fits, whatever stands around them."""
 
-_WORDINGS: Mapping[Form, tuple[str, ...]] = {
+_WORDINGS: Mapping[QuestionForm, tuple[str, ...]] = {
     "how": (
         "What is the way to {0}?",
         "I want to {0}. What do I have to do?",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ragkit.domain import JSON, Hit, Passage
 from ragkit.evaluation import measures
-from ragkit.evaluation.datasets import Dataset, Gold, Level, holds_quote, same_document
+from ragkit.evaluation.datasets import Dataset, Gold, Level, same_document, stands_at
 from ragkit.evaluation.measures import Judgements
 from ragkit.evaluation.report import Report, Scored
 
@@ -104,18 +104,8 @@ def document(paths: Sequence[str], golds: Iterable[str]) -> str:
 
 def holds(hit: Hit, gold: Gold) -> bool:
     """Whether the passage, or a copy of it that the hit names, is where the gold is."""
-    return any(_is_at(passage, gold) for passage in _copies(hit))
+    return any(stands_at(gold, one.path, one.chunk.heading, one.chunk.text) for one in _copies(hit))
 
 
 def _copies(hit: Hit) -> tuple[Passage, ...]:
     return (hit.passage, *hit.copies)
-
-
-def _is_at(passage: Passage, gold: Gold) -> bool:
-    if gold.path and not same_document(gold.path, passage.path):
-        return False
-    if gold.quote:
-        return holds_quote(gold.quote, passage.chunk.text)
-    wanted = [part.casefold() for part in gold.heading]
-    found = [part.casefold() for part in passage.chunk.heading]
-    return any(found[at : at + len(wanted)] == wanted for at in range(len(found) - len(wanted) + 1))

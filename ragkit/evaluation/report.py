@@ -99,12 +99,7 @@ def to_json(report: Report, *, questions: bool = True) -> dict[str, JSON]:
 
 
 def _measure(report: Report, name: str, i: Interval) -> dict[str, JSON]:
-    found: dict[str, JSON] = {
-        "mean": round(i.mean, 6),
-        "low": round(i.low, 6),
-        "high": round(i.high, 6),
-        "n": i.n,
-    }
+    found: dict[str, JSON] = {**i.rounded(6), "n": i.n}
     if report.task == "answers":
         found["left_out"] = report.left_out(name)
         found["failed"] = sum(

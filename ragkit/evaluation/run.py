@@ -33,7 +33,7 @@ from ragkit.evaluation.report import Report, Scored
 if TYPE_CHECKING:
     from ragkit import Engine
 
-_SETUP = (CorpusError, SnapshotError, StoreError, ModelError, MissingExtra, OfflineError)
+SETUP = (CorpusError, SnapshotError, StoreError, ModelError, MissingExtra, OfflineError)
 """Errors that every question would meet: they end the run. Any other is one question's, and counts."""
 _HITS_PER_DOCUMENT = 5
 """Passages asked for, for each document of the ranking: several may come from the same one."""
@@ -78,7 +78,7 @@ def run_retrieval(
         began = time.perf_counter()
         try:
             found = engine.search(question.text, limit=limit, mode=mode, rerank=rerank, corpus=corpus)
-        except _SETUP:
+        except SETUP:
             raise
         except RagkitError as error:
             ranked[question.id] = Ranking(seconds=time.perf_counter() - began, error=str(error))
@@ -124,7 +124,7 @@ def run_answers(
             answer = engine.ask(question.text, corpus=corpus)
             seconds = time.perf_counter() - began
             scores = score_answer(question, answer, tools)
-        except _SETUP:
+        except SETUP:
             raise
         except RagkitError as error:
             seconds = time.perf_counter() - began

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ragkit.domain import JSON, Hit, SearchResult, Source
 from ragkit.domain.answers import Answer
 from ragkit.evaluation import measures, rankings
-from ragkit.evaluation.datasets import Gold, Level, Question, holds_quote, same_document
+from ragkit.evaluation.datasets import Gold, Level, Question, stands_at
 
 if TYPE_CHECKING:
     from ragkit.evaluation.recorder import Recorder
@@ -115,13 +115,7 @@ def _source(source: Source, question: Question, cited: bool) -> dict[str, JSON]:
 
 def _answers(gold: Gold, source: Source) -> bool:
     """Whether a source holds a gold place."""
-    if gold.path and not same_document(gold.path, source.path):
-        return False
-    if gold.quote:
-        return holds_quote(gold.quote, source.text)
-    return not gold.heading or [part.casefold() for part in gold.heading] == [
-        part.casefold() for part in source.heading[-len(gold.heading) :]
-    ]
+    return stands_at(gold, source.path, source.heading, source.text)
 
 
 def _place(gold: Gold) -> dict[str, JSON]:
