@@ -301,7 +301,7 @@ def load(
         values[key], origins[key] = value, "command line"
     for key, value in values.items():
         if key not in kinds:
-            raise SettingsError(f"unknown setting {key} (from {origins[key]})", _suggest(key, kinds))
+            raise SettingsError(f"unknown setting {key} (from {origins[key]})", suggest(key))
         values[key] = _coerce(key, value, kinds[key], origins[key])
     return Loaded(_build(values), origins, file)
 
@@ -343,7 +343,7 @@ def replace(settings: Settings, overrides: Mapping[str, Any]) -> Settings:
     kinds = keys()
     for key, value in overrides.items():
         if key not in kinds:
-            raise SettingsError(f"unknown setting {key}", _suggest(key, kinds))
+            raise SettingsError(f"unknown setting {key}", suggest(key))
         value = _coerce(key, value, kinds[key], "overrides")
         section, _, name = key.rpartition(".")
         if section:
@@ -438,8 +438,9 @@ def _kind_name(kind: Any) -> str:
     return {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}[kind]
 
 
-def _suggest(key: str, kinds: Iterable[str]) -> str:
+def suggest(key: str) -> str:
+    """What to do about a setting that does not exist."""
     import difflib
 
-    near = difflib.get_close_matches(key, list(kinds), n=1)
+    near = difflib.get_close_matches(key, list(keys()), n=1)
     return f"did you mean {near[0]}? " * bool(near) + "`ragkit config show` lists every setting"

@@ -12,13 +12,13 @@ a cosine, which every hit found by the dense index carries in its stages.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from ragkit import text
 from ragkit.domain import Ranked, StageScore
+from ragkit.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from ragkit.config import RetrieveSettings
@@ -137,29 +137,24 @@ def retrieve(
     """
     limit = settings.limit if limit is None else limit
     depth = max(limit, settings.candidates)
-    terms = text.analyse(
-        query if words is None else words, language
-    )  # a term said twice counts twice, as Okapi BM25 has it
+    # A term said twice counts twice, as Okapi BM25 has it.
+    terms = text.analyse(query if words is None else words, language)
     asked = terms if expansion is None else terms * expansion.own + list(expansion.terms)
     lists: dict[str, list[Ranked]] = {}
-    timings: dict[str, float] = {}
+    clock = Stopwatch()
     if dense is not None and embedder is not None and settings.mode != "lexical":
-        began = time.perf_counter()
-        vector = _vector(query, embedder, expansion)
-        timings["embed"] = time.perf_counter() - began
-        began = time.perf_counter()
-        lists["dense"] = dense.search(vector, depth, allowed)
-        timings["dense"] = time.perf_counter() - began
+        with clock("embed"):
+            vector = _vector(query, embedder, expansion)
+        with clock("dense"):
+            lists["dense"] = dense.search(vector, depth, allowed)
     if lexical is not None and settings.mode != "dense":
-        began = time.perf_counter()
-        lists["lexical"] = lexical.search(asked, depth, allowed) if asked else []
-        timings["lexical"] = time.perf_counter() - began
-    began = time.perf_counter()
-    fused = _once(_fuse(lists, settings), group_of or {})
-    ranked = tuple(Ranked(id, score) for id, score in list(fused.items())[:limit])
-    stages = _stages(lists, {entry.id for entry in ranked})
-    timings["fuse"] = time.perf_counter() - began
-    return Retrieved(ranked, stages, tuple(dict.fromkeys(terms)), timings)
+        with clock("lexical"):
+            lists["lexical"] = lexical.search(asked, depth, allowed) if asked else []
+    with clock("fuse"):
+        fused = _once(_fuse(lists, settings), group_of or {})
+        ranked = tuple(Ranked(id, score) for id, score in list(fused.items())[:limit])
+        stages = _stages(lists, {entry.id for entry in ranked})
+    return Retrieved(ranked, stages, tuple(dict.fromkeys(terms)), clock.seconds)
 
 
 def _vector(query: str, embedder: Embedder, expansion: Expansion | None) -> Vectors:

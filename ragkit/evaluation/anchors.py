@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ragkit.evaluation.datasets import Gold, plain_words, same_document, under_heading
 from ragkit.evaluation.passages import heading_at, plain
+from ragkit.evaluation.progress import progressing
 from ragkit.evaluation.questions import Entry
 from ragkit.units import units
 
@@ -59,12 +60,10 @@ def anchor(engine: Engine, entries: Sequence[Entry], *, corpus: str = "") -> lis
     golds = [(entry.question.id, gold) for entry in entries for gold in entry.question.relevant]
     known: dict[Gold, Anchor] = {}
     found = []
-    for done, (id, gold) in enumerate(golds, 1):
+    for id, gold in progressing(golds, "look for places", engine.progress):
         if gold not in known:
             known[gold] = _anchored(texts, id, gold)
         found.append(dataclasses.replace(known[gold], question_id=id))
-        if engine.progress:
-            engine.progress("look for places", done, len(golds))
     return found
 
 

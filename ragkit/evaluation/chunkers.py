@@ -18,6 +18,7 @@ from ragkit.domain import JSON, Hit, Progress
 from ragkit.errors import DatasetError, RagkitError
 from ragkit.evaluation.excerpts import ExcerptSet, MarkedQuestion, Texts
 from ragkit.evaluation.measures import Interval, bootstrap, paired_bootstrap
+from ragkit.evaluation.progress import progressing
 from ragkit.evaluation.run import SETUP
 from ragkit.evaluation.spans import SCORES, Stretch, length, score, shared
 from ragkit.evaluation.tables import aligned, piped
@@ -95,9 +96,7 @@ def _measured(engine: Engine, data: ExcerptSet, passages: int, budget: int, prog
     scores: dict[str, dict[str, float]] = {measure: {} for measure in (*SCORES, within(budget))}
     errors: dict[str, str] = {}
     taken = 0.0
-    for at, (asked, wanted) in enumerate(gold):
-        if progress:
-            progress("search", at, len(gold))
+    for asked, wanted in progressing(gold, "search", progress):
         hits: tuple[Hit, ...] = ()
         try:
             hits = engine.search(asked.text, corpus=name, limit=limit).hits
@@ -112,8 +111,6 @@ def _measured(engine: Engine, data: ExcerptSet, passages: int, budget: int, prog
         for measure, value in score(retrieved, wanted, near).items():
             scores[measure][asked.id] = value
         scores[within(budget)][asked.id] = shared(_fitting(hits, budget), wanted) / length(wanted)
-    if progress:
-        progress("search", len(gold), len(gold))
     return Cut(
         settings.strategy,
         settings.size_tokens,

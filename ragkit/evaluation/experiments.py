@@ -5,20 +5,19 @@ Knows the TOML file and the names of settings; knows nothing of engines, results
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, get_args
 
 from ragkit import config
 from ragkit.domain import JSON
 from ragkit.errors import SettingsError
+from ragkit.evaluation.datasets import Level
+from ragkit.evaluation.report import Task
 from ragkit.verify import ENGINES
-
-Task: TypeAlias = Literal["retrieval", "answers"]
 
 _KEYS: Mapping[str, type] = {
     "name": str,
@@ -51,7 +50,7 @@ class Experiment:
     """The first one is the one that runs are judged by; empty means the task's usual ones."""
     faithfulness_engine: str = "fast"
     """Another one than fast adds its metric beside Faithfulness."""
-    level: Literal["", "document", "passage"] = ""
+    level: Level | Literal[""] = ""
     limit: int | None = None
     settings: Mapping[str, JSON] = field(default_factory=dict)
     """Full path of a setting to its value."""
@@ -87,9 +86,7 @@ def load(file: Path) -> Experiment:
     known = config.keys()
     for key in (*settings, *grid):
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else "`ragkit config show` lists every setting"
-            raise SettingsError(f"{file}: unknown setting {key}", hint)
+            raise SettingsError(f"{file}: unknown setting {key}", config.suggest(key))
     for key in grid:
         for value in grid[key]:
             config.replace(config.Settings(), {key: value})  # complains of values that the setting cannot have
@@ -130,8 +127,8 @@ def _about(file: Path, about: dict[str, Any]) -> dict[str, Any]:
     if "dataset" not in about:
         raise SettingsError(f"{file}: experiment.dataset is missing", "name a folder or a JSONL file of questions")
     choices: dict[str, tuple[str, ...]] = {
-        "task": ("retrieval", "answers"),
-        "level": ("", "document", "passage"),
+        "task": get_args(Task),
+        "level": ("", *get_args(Level)),
         "faithfulness_engine": ENGINES,
     }
     for key, allowed in choices.items():

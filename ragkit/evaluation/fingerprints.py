@@ -20,7 +20,7 @@ from ragkit.domain import JSON
 if TYPE_CHECKING:
     from ragkit import Engine
     from ragkit.config import Settings
-    from ragkit.evaluation.experiments import Task
+    from ragkit.evaluation.report import Task
 
 _RETRIEVAL = ("chunk", "embed", "lexical", "dense", "retrieve", "rerank")
 _ANSWERS = (*_RETRIEVAL, "context", "generate", "verify")

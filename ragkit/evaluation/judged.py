@@ -20,6 +20,7 @@ from ragkit.evaluation import measures
 from ragkit.evaluation.agreement import Agreement, compare, fisher, label_of, spearman
 from ragkit.evaluation.correctness import correctness
 from ragkit.evaluation.datasets import json_lines
+from ragkit.evaluation.progress import progressing
 
 if TYPE_CHECKING:
     from ragkit.roles import Embedder
@@ -110,9 +111,7 @@ def _agreement(
 ) -> Agreement:
     scores: list[float] = []
     began = time.perf_counter()
-    for done, item in enumerate(items):
-        if progress:
-            progress(f"{name} {metric}", done, len(items))
+    for item in progressing(items, f"{name} {metric}", progress):
         value = score(item.question, item.answer, item.references)
         if item.other is not None:
             value -= score(item.question, item.other, item.references)

@@ -10,13 +10,15 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from ragkit.domain import JSON
 from ragkit.evaluation.measures import Interval, bootstrap, percentile
 from ragkit.evaluation.names import with_earlier_names
 from ragkit.evaluation.tables import aligned, piped
 from ragkit.files import write_whole
+
+Task: TypeAlias = Literal["retrieval", "answers"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class Scored:
 class Report:
     """The outcome of one run over one dataset: `names` are its measures, in the order in which they are shown."""
 
-    task: Literal["retrieval", "answers"]
+    task: Task
     dataset: str
     fingerprint: str
     names: tuple[str, ...]

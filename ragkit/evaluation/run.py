@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ragkit.domain import JSON, Mode, Progress, text_hash
@@ -27,6 +27,7 @@ from ragkit.evaluation import measures, rankings
 from ragkit.evaluation.answers import Instruments, score_answer
 from ragkit.evaluation.datasets import Dataset, Level, Question
 from ragkit.evaluation.names import BESIDE, answer_names, worst_scores
+from ragkit.evaluation.progress import progressing
 from ragkit.evaluation.rankings import Ranking
 from ragkit.evaluation.report import Report, Scored
 
@@ -74,7 +75,7 @@ def run_retrieval(
     limit = depth if level == "passage" else depth * _HITS_PER_DOCUMENT
     ranked: dict[str, Ranking] = {}
     snapshots: set[str] = set()
-    for question in _progressing(judged, "search", progress):
+    for question in progressing(judged, "search", progress):
         began = time.perf_counter()
         try:
             found = engine.search(question.text, limit=limit, mode=mode, rerank=rerank, corpus=corpus)
@@ -118,7 +119,7 @@ def run_answers(
     scored: list[Scored] = []
     snapshots: set[str] = set()
     models: set[str] = set()
-    for question in _progressing(dataset.questions, "ask", progress):
+    for question in progressing(dataset.questions, "ask", progress):
         began = time.perf_counter()
         try:
             answer = engine.ask(question.text, corpus=corpus)
@@ -198,15 +199,6 @@ def _failed(question: Question, names: Sequence[str], seconds: float, error: str
 
 
 # ---------------------------------------------------------------- questions and what is said of a run
-
-
-def _progressing(questions: Sequence[Question], what: str, progress: Progress | None) -> Iterator[Question]:
-    for done, question in enumerate(questions):
-        if progress:
-            progress(what, done, len(questions))
-        yield question
-    if progress:
-        progress(what, len(questions), len(questions))
 
 
 def _about(engine: Engine, corpus: str, snapshots: set[str], more: Mapping[str, JSON]) -> dict[str, JSON]:

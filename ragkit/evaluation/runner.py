@@ -24,6 +24,7 @@ from ragkit.evaluation.datasets import Dataset, Level, Question
 from ragkit.evaluation.experiments import Experiment
 from ragkit.evaluation.fingerprints import digest
 from ragkit.evaluation.names import answer_names
+from ragkit.evaluation.progress import progressing
 from ragkit.evaluation.recorder import Recorder
 from ragkit.evaluation.report import Report
 from ragkit.evaluation.runs import Run
@@ -164,9 +165,8 @@ class Variant:
         known = {} if fresh else kept.results(keys)
         rows: list[JSON] = []
         computed = 0
-        for position, (question, key) in enumerate(zip(questions, keys, strict=True)):
-            if progress:
-                progress(self.experiment.task, position, len(questions))
+        keyed = list(zip(questions, keys, strict=True))
+        for position, (question, key) in enumerate(progressing(keyed, self.experiment.task, progress)):
             row, trace = known.get(key), ""
             if row is None:
                 if not computed:
@@ -179,8 +179,6 @@ class Variant:
                 trace = recorder.keys[-1] if recorder.keys else ""
             kept.note(record.id, position, result_key=key, trace_key=trace)
             rows.append(row)
-        if progress:
-            progress(self.experiment.task, len(questions), len(questions))
         return rows, computed
 
     def _warm_up(self) -> None:

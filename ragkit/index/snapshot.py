@@ -1,6 +1,6 @@
 """Snapshots on disk: written aside, published whole, opened, verified and collected.
 
-Knows a snapshot's folder, its manifest and its two indexes; knows nothing of files being ingested, models or
+Knows a snapshot's folder, its manifest and what else lies in it; knows nothing of files being ingested, models or
 queries. The order of publication is what makes it safe to die at any instant: index files, then the manifest,
 all flushed to disk, then the folder renamed into place, then one transaction in the store that makes it current.
 
@@ -19,6 +19,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -236,7 +237,7 @@ def build(
 
 
 class _Parts:
-    """The two indexes of a snapshot under construction, from a base snapshot and the store."""
+    """The files of a snapshot under construction, from a base snapshot and the store."""
 
     def __init__(self, writer: CorpusWriter, record: SnapshotRecord, base: SnapshotRecord | None) -> None:
         self._writer = writer
@@ -252,18 +253,23 @@ class _Parts:
                     self._base_manifest = found
                     self._old = writer.store.chunk_ids(base)
 
-    def write_dense(self, path: Path, settings: DenseSettings) -> dense.DenseFacts:
+    @cached_property
+    def _removed(self) -> ChunkIds:
+        """Chunks of the base that are no longer there."""
         import numpy as np
 
+        gone: ChunkIds = np.setdiff1d(self._old, self._ids, assume_unique=True)
+        return gone
+
+    def write_dense(self, path: Path, settings: DenseSettings) -> dense.DenseFacts:
         record, base, known = self._record, self._base, self._base_manifest
         dimension = self._writer.dimension(record.embedder)
         if base is None or known is None or known.embedder != record.embedder or not len(self._old):
             return dense.build(path, self._blocks, len(self._ids), dimension, settings)
         old, newest = base.directory / DENSE_FILE, int(self._old[-1])
-        removed = np.setdiff1d(self._old, self._ids, assume_unique=True)
         if known.dense.kind == dense.IVF:
             facts = dense.extend(
-                old, known.dense, path, removed, lambda: self._blocks(newest), len(self._ids), settings
+                old, known.dense, path, self._removed, lambda: self._blocks(newest), len(self._ids), settings
             )
             return facts or dense.build(path, self._blocks, len(self._ids), dimension, settings)
 
@@ -274,12 +280,9 @@ class _Parts:
         return dense.build(path, blocks, len(self._ids), dimension, settings)
 
     def write_lexical(self, folder: Path, settings: LexicalSettings) -> lexical.Engine:
-        import numpy as np
-
         engine = lexical.choose(settings, len(self._ids))
         base, known = self._base, self._base_manifest
-        removed = np.setdiff1d(self._old, self._ids, assume_unique=True)
-        kept = len(self._old) - len(removed)
+        kept = len(self._old) - len(self._removed)
         same = known is not None and (known.lexical, known.language, known.analyser) == (
             engine,
             settings.language,
@@ -291,21 +294,20 @@ class _Parts:
         else:
             newest = int(self._old[-1]) if len(self._old) else 0
             texts = self._writer.store.chunk_texts(self._record, newest)
-            lexical.extend(base.directory / LEXICAL_FOLDER, folder, engine, removed, texts, settings.language)
+            lexical.extend(base.directory / LEXICAL_FOLDER, folder, engine, self._removed, texts, settings.language)
         return engine
 
     def write_words(self, folder: Path) -> None:
         """The vocabulary and the acronyms: both count chunks, and go on from what the base has counted."""
-        import numpy as np
-
         store, base, known = self._writer.store, self._base, self._base_manifest
         for name, counted in ((VOCABULARY_FILE, vocabulary), (ACRONYMS_FILE, acronyms)):
             if base is None or known is None or name not in known.files or not len(self._old):
                 counted.build(folder / name, (text for _, text in store.chunk_texts(self._record)))
                 continue
-            removed = [int(id) for id in np.setdiff1d(self._old, self._ids, assume_unique=True)]
             added = (text for _, text in store.chunk_texts(self._record, int(self._old[-1])))
-            counted.extend(base.directory / name, folder / name, store.indexed_texts(removed).values(), added)
+            counted.extend(
+                base.directory / name, folder / name, store.indexed_texts(self._removed.tolist()).values(), added
+            )
 
     def write_duplicates(self, folder: Path) -> None:
         import numpy as np
