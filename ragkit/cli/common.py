@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 import click
 
 from ragkit.errors import RagkitError
+from ragkit.evaluation.tables import aligned
 
 if TYPE_CHECKING:
     from ragkit.config import Loaded, Settings
@@ -164,11 +165,8 @@ def emit_lines(rows: Iterable[Any]) -> None:
 
 def table(rows: Iterable[Iterable[Any]], header: Iterable[str] = ()) -> str:
     """Columns padded to their widest cell; numbers are not aligned apart."""
-    cells = [[str(cell) for cell in row] for row in ([list(header)] if header else []) + [list(row) for row in rows]]
-    if not cells:
-        return ""
-    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
-    return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in cells)
+    cells = [*([header] if header else []), *rows]
+    return "\n".join(aligned([[str(cell) for cell in row] for row in cells]))
 
 
 def color_wanted(stream: IO[Any] | None = None) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -121,6 +123,19 @@ def retrieval(
     _show(report, format_, out)
 
 
+@eval_.command(short_help="Score the run of any system, as TREC writes it.")
+@click.argument("run", type=click.Path(dir_okay=False, path_type=Path))
+@dataset_option("The questions, or a folder in BEIR layout.")
+@rank_measures_option
+@format_option("jsonl", "md")
+def score(run: Path, dataset: Path, names: tuple[str, ...], format_: str) -> None:
+    """Score RUN, the rankings of any system as TREC writes them: `query Q0 document rank score tag`."""
+    from ragkit.evaluation import datasets, measures, trec
+
+    rankings = trec.read_run(run)
+    _show(trec.score_run(rankings, datasets.load(dataset), name=run.stem, names=names or measures.RETRIEVAL), format_)
+
+
 @eval_.command(short_help="Ask every question and score the answers.")
 @_DATASET
 @_CORPUS
@@ -199,12 +214,7 @@ def agreement(
     data = agreements.to_json(
         found, engine=engine_name, model=used, threshold=settings.verify.min_support, judged=beside
     )
-    if format_ == "json":
-        emit(data)
-    elif format_ == "jsonl":
-        emit_lines(data["sets"])
-    else:
-        click.echo(agreements.to_table(data, markdown=format_ == "md"))
+    _show_table(format_, data, data["sets"], partial(agreements.to_table, data))
 
 
 @eval_.command(short_help="Compare ways to cut documents into chunks.")
@@ -269,12 +279,7 @@ def chunking(
             passages=passages,
             budget_tokens=budget,
         )
-    if format_ == "json":
-        emit(shown)
-    elif format_ == "jsonl":
-        emit_lines(shown["cuts"])
-    else:
-        click.echo(chunkers.to_table(shown, markdown=format_ == "md"))
+    _show_table(format_, shown, shown["cuts"], partial(chunkers.to_table, shown))
 
 
 def _embedders(
@@ -304,15 +309,20 @@ def _embedders(
     shown = embedders.to_json(found)
     if out is not None:
         write_whole(out, json.dumps(shown, indent=2, ensure_ascii=False).encode())
+    _show_table(format_, shown, shown["embedders"], partial(embedders.to_table, found))
+
+
+def _show_table(format_: str, data: Any, rows: list[Any], table: Callable[..., str]) -> None:
+    """The data as JSON, its rows a line each, or as a table."""
     if format_ == "json":
-        emit(shown)
+        emit(data)
     elif format_ == "jsonl":
-        emit_lines(cast("list[Any]", shown["embedders"]))
+        emit_lines(rows)
     else:
-        click.echo(embedders.to_table(found, markdown=format_ == "md"))
+        click.echo(table(markdown=format_ == "md"))
 
 
-def _show(report: Report, format_: str, out: Path | None) -> None:
+def _show(report: Report, format_: str, out: Path | None = None) -> None:
     from ragkit.evaluation import report as reports
 
     if out is not None:

@@ -1,4 +1,4 @@
-"""`ragkit eval generate`, `review`, `show`, `validate`, `split`, `import`, `export`, `score`: sets of questions."""
+"""`ragkit eval generate`, `review`, `show`, `validate`, `split`, `import`, `export`: sets of questions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from ragkit.cli.common import Command, State, emit, emit_lines, pass_state, table
-from ragkit.cli.options import corpus_option, dataset_option, format_option, rank_measures_option
+from ragkit.cli.options import corpus_option, format_option
 
 if TYPE_CHECKING:
     from ragkit.evaluation.exchange import Form
@@ -428,26 +428,4 @@ def _written(entries: Sequence[Entry], output: Path, form: str, format_: str) ->
         click.echo(f"{len(entries)} questions ({_listed(kinds)}) written to {output} as {form}")
 
 
-@click.command(cls=Command, short_help="Score the run of any system, as TREC writes it.")
-@click.argument("run", type=FILE)
-@dataset_option("The questions, or a folder in BEIR layout.")
-@rank_measures_option
-@format_option("jsonl", "md")
-@pass_state
-def score(state: State, run: Path, dataset: Path, names: tuple[str, ...], format_: str) -> None:
-    """Score RUN, the rankings of any system as TREC writes them: `query Q0 document rank score tag`."""
-    from ragkit.evaluation import datasets, measures, trec
-    from ragkit.evaluation import report as reports
-
-    found = trec.score_run(
-        trec.read_run(run), datasets.load(dataset), name=run.stem, names=names or measures.RETRIEVAL
-    )
-    if format_ == "json":
-        emit(reports.to_json(found))
-    elif format_ == "jsonl":
-        emit_lines(reports.question_rows(found))
-    else:
-        click.echo(reports.to_markdown(found) if format_ == "md" else reports.to_text(found))
-
-
-COMMANDS = (generate, review, show, validate, split, import_, export, score)
+COMMANDS = (generate, review, show, validate, split, import_, export)
