@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from ragkit.domain import Hit, OtherVersion, Passage, Source
 from ragkit.domain.answers import Answer
-from ragkit.text import fold
+from ragkit.text import fold, fold_line
 
 COMPARED = 10
 """Hits that are compared, the best ones."""
@@ -76,9 +76,9 @@ class _Comparison:
         found = []
         for document, version in self._versions(passage.document_id)[:OTHERS]:
             if document not in self._texts:
-                self._texts[document] = _plain(self._text_of(document))
+                self._texts[document] = fold_line(self._text_of(document))
                 self._words[document] = [(one, _words(one.chunk.text)) for one in self._passages_of(document)]
-            same = all(_plain(text) in self._texts[document] for text in texts)
+            same = all(fold_line(text) in self._texts[document] for text in texts)
             found.append(OtherVersion(version, self._nearest(passage, document), same))
         return tuple(found)
 
@@ -91,10 +91,6 @@ class _Comparison:
         ]
         titled, likeness, best = max(ranked, key=lambda item: item[1] + 0.5 * item[0], default=(False, 0.0, None))
         return best if titled or likeness >= ALIKE else None
-
-
-def _plain(text: str) -> str:
-    return " ".join(fold(text).split())
 
 
 def _words(text: str) -> frozenset[str]:

@@ -39,6 +39,15 @@ def fold(text: str) -> str:
     return unicodedata.normalize("NFKC", _strip_accents(_compose(text).casefold()))
 
 
+def fold_line(text: str) -> str:
+    """Folded and on one line, with one blank between words: as texts are compared word for word.
+
+    >>> fold_line("To  Begin,\\nrun it.")
+    'to begin, run it.'
+    """
+    return " ".join(fold(text).split())
+
+
 def _compose(text: str) -> str:
     return unicodedata.normalize("NFKC", text.translate(_INVISIBLE).replace("’", "'"))
 
@@ -300,6 +309,18 @@ def rarity(holders: int, total: int) -> float:
     True
     """
     return math.log(1 + total / (0.5 + holders))
+
+
+def trim(text: str, start: int, end: int) -> Span:
+    """The span without blank lines before it and blanks after it; indentation of its first line stays.
+
+    >>> text = "\\n  one\\n\\n"
+    >>> text[slice(*trim(text, 0, len(text)))]
+    '  one'
+    """
+    kept = text[start:end].rstrip()
+    lead = kept.rfind("\n", 0, len(kept) - len(kept.lstrip())) + 1
+    return start + lead, start + len(kept)
 
 
 def term_spans(text: str, terms: Iterable[str], language: str = "english") -> list[Span]:

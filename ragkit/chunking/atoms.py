@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 
-from ragkit.chunking.cutter import BLOCK, ITEM, LINE, SENTENCE, TOKEN, Atom, Cutter, cover, line_starts
+from ragkit.chunking.cutter import BLOCK, ITEM, LINE, SENTENCE, TOKEN, Atom, Cutter, cover, line_breaks
 from ragkit.domain import Block, Span
 from ragkit.sentences import sentences
 
@@ -54,7 +54,7 @@ def _table(cutter: Cutter, block: Block, budget: int) -> Iterator[Atom]:
         yield Atom(block.start, body, BLOCK, repeatable=False, glued=True)
     rows = [row[0] for row in block.rows if row[0] >= body]
     first = not header
-    for start, end in cover(body, block.end, rows or line_starts(cutter.text, body, block.end)):
+    for start, end in cover(body, block.end, rows or line_breaks(cutter.text, body, block.end)):
         cut = BLOCK if first else ITEM
         first = False
         if cutter.count(start, end) <= room:
@@ -87,7 +87,7 @@ def _code(cutter: Cutter, block: Block, budget: int) -> Iterator[Atom]:
 
 def _lines(cutter: Cutter, start: int, end: int, budget: int, cut: int, header: Span | None = None) -> Iterator[Atom]:
     """Lines; a cut after a blank line is the better one."""
-    for line in cover(start, end, line_starts(cutter.text, start, end)):
+    for line in cover(start, end, line_breaks(cutter.text, start, end)):
         if cutter.count(*line) <= budget:
             yield Atom(*line, cut, header, repeatable=False)
         else:
@@ -107,7 +107,7 @@ def sentence_atoms(
 ) -> Iterator[Atom]:
     """Sentences (after lines, if asked); one that is too long is cut between tokens, at blanks where it can."""
     if by_line:
-        for line in cover(start, end, line_starts(cutter.text, start, end)):
+        for line in cover(start, end, line_breaks(cutter.text, start, end)):
             if cutter.count(*line) <= budget:
                 yield Atom(*line, cut)
             else:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from ragkit.domain import Block, Chunk, Document, LineIndex, Span
 from ragkit.roles import Tokenizer
+from ragkit.text import trim
 
 if TYPE_CHECKING:
     from ragkit.domain import Vectors
@@ -247,7 +248,7 @@ def cover(start: int, end: int, starts: Iterable[int]) -> Iterator[Span]:
     return ((a, b) for a, b in pairwise(edges) if a < b)
 
 
-def line_starts(text: str, start: int, end: int) -> list[int]:
+def line_breaks(text: str, start: int, end: int) -> list[int]:
     """Where each line after the first begins."""
     found = []
     at = text.find("\n", start, end)
@@ -255,12 +256,3 @@ def line_starts(text: str, start: int, end: int) -> list[int]:
         found.append(at + 1)
         at = text.find("\n", at + 1, end)
     return found
-
-
-def trim(text: str, start: int, end: int) -> Span:
-    """Without blank lines in front and blanks behind; the first line keeps its indentation."""
-    piece = text[start:end]
-    kept = piece.rstrip()
-    lead = len(kept) - len(kept.lstrip())
-    lead = kept.rfind("\n", 0, lead) + 1
-    return start + lead, start + len(kept)

@@ -21,7 +21,7 @@ from ragkit.evaluation import correctness, measures
 from ragkit.evaluation.datasets import Question
 from ragkit.evaluation.names import COSTS
 from ragkit.generate import EXTRACTIVE
-from ragkit.text import fold
+from ragkit.text import fold_line
 from ragkit.units import contents
 from ragkit.verify import pieces, statements
 
@@ -223,17 +223,13 @@ def _citation_precision(answer: Answer) -> float:
 
 def _verbatim(seen: _Seen) -> list[bool]:
     """Of each quote of the answer whether its lines hold it, and of each quoted phrase whether a source does."""
-    found = [_plain(quote.text) in _plain(seen.tools.lines(quote)) for quote in seen.answer.quotes]
+    found = [fold_line(quote.text) in fold_line(seen.tools.lines(quote)) for quote in seen.answer.quotes]
     if not seen.answer.claims:
         return found
-    texts = [_plain(" ".join((source.title, *source.heading, source.text))) for source in seen.sources]
+    texts = [fold_line(" ".join((source.title, *source.heading, source.text))) for source in seen.sources]
     phrases = [phrase for piece in seen.claims if piece.kind == "claim" for phrase in _QUOTED.findall(piece.text)]
-    said = [_plain(phrase).rstrip(".,;:!?") for phrase in phrases if len(phrase.split()) >= _QUOTED_WORDS]
+    said = [fold_line(phrase).rstrip(".,;:!?") for phrase in phrases if len(phrase.split()) >= _QUOTED_WORDS]
     return found + [any(phrase in text for text in texts) for phrase in said]
-
-
-def _plain(text: str) -> str:
-    return " ".join(fold(text).split())
 
 
 def _refusals(seen: _Seen, scores: Scores) -> None:

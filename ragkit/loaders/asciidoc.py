@@ -7,7 +7,8 @@ import re
 from ragkit.domain import JSON, Block, BlockKind, Document
 from ragkit.loaders.charset import decode
 from ragkit.loaders.frontmatter import front_matter, with_date
-from ragkit.loaders.structure import Heading, Slugs, fill_gaps, line_starts, paragraphs, sections, trim
+from ragkit.loaders.structure import Heading, Slugs, fill_gaps, line_starts, paragraphs, sections
+from ragkit.text import trim
 
 _HEADING = re.compile(r"(={1,6}|#{1,6})[ \t]+(\S.*?)(?:[ \t]+\1)?[ \t]*$")
 _ANCHOR = re.compile(r"\[(?:\[([^\],]+)[^\]]*\]|#([^\],.%]+)[^\]]*)\]\s*$|\[.*\bid=[\"']?([\w-]+).*\]\s*$")

@@ -8,7 +8,8 @@ from pathlib import PurePosixPath
 
 from ragkit.domain import Block, Document, Span
 from ragkit.loaders.charset import decode
-from ragkit.loaders.structure import LIMIT, line_starts, paragraphs, sections, trim
+from ragkit.loaders.structure import LIMIT, line_starts, paragraphs, sections
+from ragkit.text import trim
 
 _DELIMITERS = ",;\t|"
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from ragkit.domain import Block, BlockKind, Document, Span
 from ragkit.loaders.charset import decode
 from ragkit.loaders.frontmatter import front_matter
-from ragkit.loaders.structure import Heading, Slugs, fill_gaps, line_starts, sections, trim
+from ragkit.loaders.structure import Heading, Slugs, fill_gaps, line_starts, sections
+from ragkit.text import trim
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt

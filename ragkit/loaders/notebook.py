@@ -14,7 +14,8 @@ from ragkit.errors import LoadError
 from ragkit.loaders.charset import decode
 from ragkit.loaders.frontmatter import front_matter, plain
 from ragkit.loaders.markdown import parse_markdown
-from ragkit.loaders.structure import Heading, Slugs, sections, trim
+from ragkit.loaders.structure import Heading, Slugs, sections
+from ragkit.text import trim
 
 _OUTPUT_LINES = 20
 _OUTPUT_CHARACTERS = 2_000

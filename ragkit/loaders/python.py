@@ -13,8 +13,9 @@ from pathlib import PurePosixPath
 from ragkit.domain import Block, Document
 from ragkit.loaders.charset import decode
 from ragkit.loaders.source import plain_source
-from ragkit.loaders.structure import line_starts, trim
+from ragkit.loaders.structure import line_starts
 from ragkit.loaders.symbols import MAX_DEPTH, Symbol, code_document
+from ragkit.text import trim
 
 _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 _BRANCHES = (ast.If, ast.Try, ast.With, ast.For, ast.While)

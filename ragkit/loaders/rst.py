@@ -16,8 +16,9 @@ from ragkit.domain import JSON, Block, BlockKind, Document, Span
 from ragkit.loaders.charset import decode
 from ragkit.loaders.frontmatter import with_date
 from ragkit.loaders.rst_entries import entries
-from ragkit.loaders.structure import Heading, Slugs, fill_gaps, line_starts, paragraphs, sections, trim
+from ragkit.loaders.structure import Heading, Slugs, fill_gaps, line_starts, paragraphs, sections
 from ragkit.loaders.symbols import nested
+from ragkit.text import trim
 
 if TYPE_CHECKING:
     from docutils import nodes

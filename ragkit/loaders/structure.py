@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ragkit.domain import Block, BlockKind, Section, Span
+from ragkit.text import trim
 
 LIMIT = 8_000
 """Longest block, in characters, that blank lines alone are trusted to cut."""
@@ -61,18 +62,6 @@ def line_starts(text: str) -> list[int]:
     if starts[-1] != len(text):
         starts.append(len(text))
     return starts
-
-
-def trim(text: str, start: int, end: int) -> Span:
-    """The span without blank lines before it and blanks after it; indentation of its first line stays."""
-    while start < end and text[end - 1].isspace():
-        end -= 1
-    at = start
-    while at < end and text[at].isspace():
-        at += 1
-        if text[at - 1] == "\n":
-            start = at
-    return start, end
 
 
 def paragraphs(text: str, start: int = 0, end: int | None = None, limit: int = LIMIT) -> list[Span]:

@@ -12,7 +12,8 @@ from itertools import pairwise
 from pathlib import PurePosixPath
 
 from ragkit.domain import JSON, Block, Document, Section, Span
-from ragkit.loaders.structure import fill_gaps, trim
+from ragkit.loaders.structure import fill_gaps
+from ragkit.text import trim
 
 MAX_DEPTH = 8
 """Symbols nested deeper than this stay part of the one around them."""

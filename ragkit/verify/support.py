@@ -17,7 +17,7 @@ from itertools import pairwise
 from ragkit.domain import Context, Source
 from ragkit.domain.answers import Quote
 from ragkit.roles import Embedder
-from ragkit.text import analyse, fold, rarity
+from ragkit.text import analyse, fold_line, rarity
 from ragkit.units import Unit, contents
 from ragkit.verify.alignment import Aligner
 
@@ -358,4 +358,4 @@ def found_in(exact: str, plain: str) -> bool:
 
 def _plain(text: str) -> str:
     """Folded, blanks made single, thousands without their commas."""
-    return re.sub(r"(?<=\d),(?=\d{3}\b)", "", " ".join(fold(text).split()))
+    return re.sub(r"(?<=\d),(?=\d{3}\b)", "", fold_line(text))
