@@ -5,7 +5,7 @@ Knows passages, texts and versions; knows nothing of queries, indexes or where p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ragkit.domain import Hit, OtherVersion, Passage, Source
@@ -52,13 +52,7 @@ def with_versions(
 
 def _differences(source: Source) -> list[str]:
     mine = f"[{source.number}] is of version {source.doc_version}"
-    return [f"{mine}; {_difference(other)}" for other in source.other_versions if not other.same]
-
-
-def _difference(other: OtherVersion) -> str:
-    if other.passage is None:
-        return f"version {other.doc_version} has nothing like it"
-    return f"version {other.doc_version} differs: {other.passage.location}"
+    return [f"{mine}; {other.difference}" for other in source.other_versions if not other.same]
 
 
 class _Comparison:
@@ -95,8 +89,3 @@ class _Comparison:
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(fold(text).split())
-
-
-def others(families: Mapping[int, Sequence[int]], versions: Mapping[int, str]) -> Versions:
-    """The other versions of a document, from families of documents and the version of each."""
-    return lambda document: [(other, versions[other]) for other in families.get(document, ()) if other != document]

@@ -311,13 +311,13 @@ class Engine:
 
     def _with_versions(self, answer: Answer, found: SearchResult, corpus: str) -> Answer:
         """The answer with what other versions of its sources say."""
-        from ragkit.disagree import others, with_versions
+        from ragkit.disagree import with_versions
 
         versions = self._opened.snapshot(corpus).versions
         if not versions.found.families:
             return answer
-        of = others(versions.family_of, versions.found.versions)
-        return with_versions(answer, found.hits, of, self.store.document_passages, self.store.document_text)
+        store = self.store
+        return with_versions(answer, found.hits, versions.others, store.document_passages, store.document_text)
 
     def _extracted(self, question: str, context: Context, clock: Stopwatch) -> Answer:
         """The best sentences of the sources as the answer, checked like any other."""

@@ -262,13 +262,12 @@ class _Search:
 
     def _compared(self, hits: tuple[Hit, ...]) -> tuple[Hit, ...]:
         """The hits, each with what other versions of its document say."""
-        from ragkit.disagree import compared, others
+        from ragkit.disagree import compared
 
         versions = self._snapshot.versions
         if not versions.found.families:
             return hits
-        of = others(versions.family_of, versions.found.versions)
-        return compared(hits, of, self._store.document_passages, self._store.document_text)
+        return compared(hits, versions.others, self._store.document_passages, self._store.document_text)
 
     def _with_copies(self, hits: tuple[Hit, ...], allowed: ChunkIds | None) -> tuple[Hit, ...]:
         """The hits, each naming the passages that it stands for."""

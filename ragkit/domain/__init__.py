@@ -268,6 +268,12 @@ class OtherVersion:
     same: bool
     """Whether it has the same text, blanks and case aside."""
 
+    @property
+    def difference(self) -> str:
+        """What is there, in words; of one that does not say the same."""
+        what = f"differs: {self.passage.location}" if self.passage else "has nothing like it"
+        return f"version {self.doc_version} {what}"
+
 
 @dataclass(frozen=True, slots=True)
 class Hit:

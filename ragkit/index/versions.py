@@ -41,9 +41,13 @@ class DocVersions:
             raise SnapshotError(f"{path} cannot be read: {error}", "run `ragkit ingest --rebuild`") from error
 
     @cached_property
-    def family_of(self) -> dict[int, tuple[int, ...]]:
-        """The family of each document that has other versions."""
+    def _family_of(self) -> dict[int, tuple[int, ...]]:
         return {id: family for family in self.found.families for id in family}
+
+    def others(self, document: int) -> list[tuple[int, str]]:
+        """The other versions of a document, the latest first: document and version."""
+        family = self._family_of.get(document, ())
+        return [(other, self.found.versions[other]) for other in family if other != document]
 
     @cached_property
     def latest(self) -> ChunkIds | None:

@@ -292,8 +292,7 @@ def _differences(others: Iterable[OtherVersion]) -> Iterator[str]:
     """The other versions of a document that do not say the same."""
     for one in others:
         if not one.same:
-            what = f"differs: {one.passage.location}" if one.passage else "has nothing like it"
-            yield one_line(f"version {one.doc_version} {what}")
+            yield one_line(one.difference)
 
 
 def _plain(text: str) -> str:
