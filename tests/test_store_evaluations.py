@@ -57,14 +57,3 @@ def test_questions_come_back_in_order_with_their_traces(runs: Evaluations) -> No
         runs.keep(f"t{position}", {"hits": [position]})
         runs.note(run, position, result_key=f"r{position}", trace_key=f"t{position}")
     assert runs.questions(run) == [({"id": 0}, {"hits": [0]}), ({"id": 1}, {"hits": [1]})]
-
-
-def test_removing_a_run_keeps_what_another_one_has(runs: Evaluations) -> None:
-    one, two = begin(runs, "k1").id, begin(runs, "k2").id
-    for key in ("shared", "own"):
-        runs.keep(key, {})
-    runs.note(one, 0, result_key="shared", trace_key="own")
-    runs.note(two, 0, result_key="shared", trace_key="")
-    runs.remove(one)
-    assert runs.results(["shared", "own"]) == {"shared": {}}
-    assert runs.run(one) is None

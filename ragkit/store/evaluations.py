@@ -125,19 +125,6 @@ class Evaluations:
         kept = self.results([key for row in rows for key in (row.result_key, row.trace_key) if key])
         return [(kept.get(row.result_key, {}), kept.get(row.trace_key)) for row in rows]
 
-    def remove(self, run: int) -> None:
-        """Delete a run, and the results that no other run has."""
-        table = t.evaluation_questions
-        with self._database.writing() as connection:
-            query = select(table.c.result_key, table.c.trace_key).where(table.c.evaluation_id == run)
-            keys = {key for row in connection.execute(query) for key in row}
-            connection.execute(delete(table).where(table.c.evaluation_id == run))
-            connection.execute(delete(t.evaluations).where(t.evaluations.c.id == run))
-            for key in keys:
-                shared = select(table.c.position).where((table.c.result_key == key) | (table.c.trace_key == key))
-                if connection.execute(shared.limit(1)).first() is None:
-                    connection.execute(delete(t.evaluation_results).where(t.evaluation_results.c.key == key))
-
     def _records(self, rows: Sequence[Any]) -> list[EvaluationRecord]:
         table = t.evaluation_questions
         ids = [row["id"] for row in rows]
