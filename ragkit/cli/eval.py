@@ -13,7 +13,9 @@ import click
 from ragkit.cli import eval_data, eval_runs
 from ragkit.cli.common import Group, State, emit, emit_lines, pass_state, progress_bars
 from ragkit.cli.options import (
+    FILE,
     OF_A_SET,
+    PATH,
     chunk_size_option,
     corpus_option,
     dataset_option,
@@ -37,7 +39,7 @@ _FIRST = first_option()
 _OUT = click.option(
     "--out",
     metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     help="Also write the report as JSON to FILE.",
 )
 
@@ -124,7 +126,7 @@ def retrieval(
 
 
 @eval_.command(short_help="Score the run of any system, as TREC writes it.")
-@click.argument("run", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("run", type=FILE)
 @dataset_option("The questions, or a folder in BEIR layout.")
 @rank_measures_option
 @format_option("jsonl", "md")
@@ -179,7 +181,7 @@ def answers(
 
 
 @eval_.command(short_help="Compare the metrics with human labels.")
-@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=PATH)
 @_ENGINE
 @model_option("Generator of the engines logits and judge.")
 @first_option("items of each file")

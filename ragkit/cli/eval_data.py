@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from ragkit.cli.common import Command, State, emit, emit_lines, pass_state, table
-from ragkit.cli.options import corpus_option, format_option
+from ragkit.cli.options import FILE, PATH, corpus_option, format_option
 
 if TYPE_CHECKING:
     from ragkit.evaluation.exchange import Form
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from ragkit.evaluation.questions import Entry
     from ragkit.evaluation.validate import Validation
 
-PATH = click.Path(path_type=Path)
-FILE = click.Path(dir_okay=False, path_type=Path)
 FORMS = ("jsonl", "text", "csv", "ragas", "squad", "beir", "trec")
 KINDS = ("single-passage", "multi-passage", "paraphrased", "keyword", "typo", "unanswerable")
 """These and the forms are those of `evaluation`, whose modules take too long to import for a page of help."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
-from ragkit.cli.common import Command, State, emit, pass_state, progress_bars, table
-from ragkit.cli.options import corpus_option, first_option, format_option
+from ragkit.cli.common import Command, F, State, emit, pass_state, progress_bars, table
+from ragkit.cli.options import FILE, PATH, corpus_option, first_option, format_option
 from ragkit.evaluation.compare import ALPHA, DROP, GATE_ALPHA
 
 if TYPE_CHECKING:
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from ragkit.evaluation.compare import Comparison
     from ragkit.evaluation.experiments import Experiment
     from ragkit.evaluation.runs import Run
-
-F = TypeVar("F", bound=Callable[..., Any])
-FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command("run", cls=Command, short_help="Carry out an experiment and keep every result.")
@@ -175,7 +172,7 @@ def compare(
 @click.command(cls=Command, short_help="Exit with 5 when a run is really worse than the baseline.")
 @click.argument("run", required=False)
 @click.option("--baseline", required=True, metavar="RUN", help="The run to be held: a JSON file, a number or a name.")
-@click.option("--dataset", metavar="PATH", type=click.Path(path_type=Path), help="Run these questions now instead.")
+@click.option("--dataset", metavar="PATH", type=PATH, help="Run these questions now instead.")
 @corpus_option("The corpus of --dataset.")
 @_METRICS
 @_alpha(GATE_ALPHA)

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from ragkit.cli.common import Command, State, emit, emit_lines, pass_state, table
-from ragkit.cli.options import corpus_option, format_option
+from ragkit.cli.options import PATH, corpus_option, format_option
 
 if TYPE_CHECKING:
     from ragkit.domain.corpora import IngestReport
 
 
 @click.command(cls=Command)
-@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, type=PATH)
 @corpus_option("Corpus to fill; the folder's name unless given.")
 @click.option("--include", multiple=True, metavar="GLOB", help="Read only files that match. May be repeated.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out files that match. May be repeated.")

@@ -8,14 +8,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import get_args
 
 import click
 
+from ragkit.cli.common import F
 from ragkit.domain import Expand, Mode
 from ragkit.domain.queries import ExpansionMethod
 
-F = TypeVar("F", bound=Callable[..., Any])
+PATH = click.Path(path_type=Path)
+FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 def format_option(*choices: str) -> Callable[[F], F]:
@@ -43,7 +45,7 @@ def corpus_option(help_: str = ONLY_ONE) -> Callable[[F], F]:
 
 def dataset_option(help_: str, metavar: str = "PATH") -> Callable[[F], F]:
     """`--dataset`, which has to be named."""
-    return click.option("--dataset", required=True, metavar=metavar, type=click.Path(path_type=Path), help=help_)
+    return click.option("--dataset", required=True, metavar=metavar, type=PATH, help=help_)
 
 
 def first_option(of: str = "questions") -> Callable[[F], F]:

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 import click
 
 from ragkit.cli.common import Command, State, emit, pass_state, progress_bars
-from ragkit.cli.options import OF_A_SET, chunk_size_option, corpus_option, dataset_option, first_option, format_option
+from ragkit.cli.options import (
+    FILE,
+    OF_A_SET,
+    chunk_size_option,
+    corpus_option,
+    dataset_option,
+    first_option,
+    format_option,
+)
 
 if TYPE_CHECKING:
     from ragkit.config import Settings
@@ -28,7 +36,7 @@ if TYPE_CHECKING:
 @click.option(
     "--write",
     metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     help="Write the settings into FILE, such as ragkit.toml, when their gain is real.",
 )
 @format_option()
