@@ -237,6 +237,16 @@ class Settings:
         return Path(self.models.directory).expanduser() if self.models.directory else home() / "models"
 
     @property
+    def models_in_use(self) -> list[tuple[str, str]]:
+        """(name, role) of the models that the settings call for: embedder, reranker, generator."""
+        used = [(self.embed.model, "embedder")]
+        if self.rerank.cross_encoder:
+            used.append((self.rerank.cross_encoder, "reranker"))
+        if self.generate.backend == "llama":
+            used.append((self.generate.model, "generator"))
+        return used
+
+    @property
     def thread_count(self) -> int:
         """Threads to use: the setting, or the cores this process may run on."""
         if self.threads:

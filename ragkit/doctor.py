@@ -81,12 +81,7 @@ def _disk(settings: Settings) -> Iterator[Check]:
 def _models(settings: Settings, deep: bool) -> Iterator[Check]:
     from ragkit.models import resolve
 
-    wanted = [("embedder", settings.embed.model)]
-    if settings.rerank.cross_encoder:
-        wanted.append(("reranker", settings.rerank.cross_encoder))
-    if settings.generate.backend == "llama":
-        wanted.append(("generator", settings.generate.model))
-    for role, name in wanted:
+    for name, role in settings.models_in_use:
         try:
             detail = resolve.check(name, settings.models_directory, deep=deep)
         except RagkitError as error:

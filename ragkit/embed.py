@@ -246,7 +246,6 @@ def embed_chunks(chunks: Sequence[Chunk], embedder: Embedder) -> tuple[Vectors, 
 
 def with_names(vectors: Vectors, names: Sequence[str], embedder: Embedder) -> Vectors:
     """The vectors, each moved towards that of its passage's name by NAME_SHARE; "" leaves one as it is."""
-
     unique = list(dict.fromkeys(name for name in names if name))
     if not unique:
         return vectors

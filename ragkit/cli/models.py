@@ -30,7 +30,7 @@ def list_(state: State, role: str | None, format_: str) -> None:
     """The catalogue, and what is here; an asterisk marks what the settings use."""
     from ragkit.models import catalogue
 
-    used = {name for name, _ in in_use(state.settings)}
+    used = {name for name, _ in state.settings.models_in_use}
     rows = [_row(spec, state.settings, spec.name in used) for spec in catalogue.models() if role in (None, spec.role)]
     if format_ == "json":
         emit({"models": rows})
@@ -165,23 +165,13 @@ def path(state: State, name: str) -> None:
     click.echo(found.directory)
 
 
-def in_use(settings: Settings) -> list[tuple[str, str]]:
-    """(name, role) of the models that the settings call for: embedder, reranker, generator."""
-    used = [(settings.embed.model, "embedder")]
-    if settings.rerank.cross_encoder:
-        used.append((settings.rerank.cross_encoder, "reranker"))
-    if settings.generate.backend == "llama":
-        used.append((settings.generate.model, "generator"))
-    return used
-
-
 def chosen(names: tuple[str, ...], settings: Settings, role: str = "") -> list[tuple[str, str]]:
     """(name, role) of the models named, or of those in use; a file that ends in .gguf is a generator."""
     if not names:
-        return in_use(settings)
+        return settings.models_in_use
     from ragkit.models import catalogue
 
-    known = dict(in_use(settings))
+    known = dict(settings.models_in_use)
     specs = [(name, catalogue.get(name)) for name in names]
     return [
         (name, role or spec.role or known.get(name) or ("generator" if name.endswith(".gguf") else "embedder"))

@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 
 from ragkit.domain import Document
 from ragkit.errors import LoadError, SkipFile
-from ragkit.loaders.charset import decode, is_binary
+from ragkit.loaders.charset import is_binary
 
 REGISTRY: dict[str, str] = {
     ".md": "markdown:load_markdown",
@@ -153,6 +153,3 @@ def _title_of(path: str) -> str:
         stem = pure.parent.name or stem
     words = " ".join(re.split(r"[-_\s]+", stem)).strip()
     return words if any(character.isalpha() for character in words) else ""
-
-
-__all__ = ["EXTENSIONS", "REGISTRY", "decode", "format_of", "load"]
