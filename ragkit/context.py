@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from ragkit.config import ContextSettings
 from ragkit.domain import Chunk, Context, Document, Hit, LineIndex, LineMap, Source
-from ragkit.text import fold
+from ragkit.text import fold, shingles
 from ragkit.units import units
 
 SHINGLE = 8
@@ -79,13 +79,13 @@ def _worthwhile(hits: Sequence[Hit], settings: ContextSettings) -> tuple[list[Hi
                 (hit.passage.id, f"score {hit.score:.2f} is below {least:.2f}, the share of the best asked for")
             )
             continue
-        shingles = _shingles(hit.passage.chunk.text)
-        twin = next((other for other, theirs in known if _same(hit, shingles, other, theirs)), None)
+        mine = shingles(hit.passage.chunk.text, SHINGLE)
+        twin = next((other for other, theirs in known if _same(hit, mine, other, theirs)), None)
         if twin is not None:
             dropped.append((hit.passage.id, f"same text as chunk {twin.passage.id} ({twin.passage.location})"))
             continue
         kept.append(hit)
-        known.append((hit, shingles))
+        known.append((hit, mine))
     return kept, dropped
 
 
@@ -114,18 +114,14 @@ def diverse(hits: Sequence[Hit], share: float) -> list[Hit]:
     return taken
 
 
-def _shingles(text: str) -> frozenset[str]:
-    words = fold(text).split()
-    return frozenset(" ".join(words[at : at + SHINGLE]) for at in range(max(1, len(words) - SHINGLE + 1)))
-
-
-def _same(hit: Hit, shingles: frozenset[str], other: Hit, theirs: frozenset[str]) -> bool:
-    if hit.passage.id == other.passage.id:
+def _same(hit: Hit, mine: frozenset[str], other: Hit, theirs: frozenset[str]) -> bool:
+    """Whether a hit says what a better one says; the sets are their shingles."""
+    one, two = hit.passage, other.passage
+    if one.id == two.id:
         return True
-    mine, its = hit.passage, other.passage
-    if mine.document_id == its.document_id and mine.chunk.start < its.chunk.end and its.chunk.start < mine.chunk.end:
+    if one.document_id == two.document_id and one.chunk.start < two.chunk.end and two.chunk.start < one.chunk.end:
         return False  # overlapping chunks are merged
-    return len(shingles & theirs) >= SAME_TEXT * len(shingles)
+    return len(mine & theirs) >= SAME_TEXT * len(mine)
 
 
 class _Fit:

@@ -48,6 +48,16 @@ def fold_line(text: str) -> str:
     return " ".join(fold(text).split())
 
 
+def shingles(text: str, size: int) -> frozenset[str]:
+    """Runs of `size` words, folded; a shorter text is one run.
+
+    >>> sorted(shingles("Run make demo first", 3))
+    ['make demo first', 'run make demo']
+    """
+    words = fold(text).split()
+    return frozenset(" ".join(words[at : at + size]) for at in range(max(1, len(words) - size + 1)))
+
+
 def _compose(text: str) -> str:
     return unicodedata.normalize("NFKC", text.translate(_INVISIBLE).replace("’", "'"))
 

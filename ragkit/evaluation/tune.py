@@ -17,6 +17,7 @@ from ragkit import config
 from ragkit.domain import JSON
 from ragkit.errors import EvaluationError
 from ragkit.evaluation import measures, significance
+from ragkit.evaluation.compare import ALPHA, DROP, SAMPLES
 from ragkit.evaluation.measures import Interval
 from ragkit.evaluation.tables import aligned
 
@@ -36,9 +37,6 @@ DEPTHS = (10, 15, 25, 40)
 FOLDS = 5
 ROUNDS = 2
 """How often each setting is looked at again after the others moved."""
-ALPHA = 0.05
-DROP = 0.05
-SAMPLES = 10_000
 
 
 def axes(settings: Settings, chunk_sizes: Sequence[int] = ()) -> dict[str, tuple[JSON, ...]]:

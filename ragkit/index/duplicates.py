@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ragkit.errors import SnapshotError
-from ragkit.text import fold
+from ragkit.text import fold, shingles
 
 if TYPE_CHECKING:
     import numpy as np
@@ -133,11 +133,11 @@ def signature(text: str) -> Signatures | None:
     if len(words) < MIN_WORDS:
         return None
     hashes = np.fromiter((_word_hash(word) for word in words), dtype=np.uint64, count=len(words))
-    shingles = np.zeros(len(words) - SHINGLE + 1, dtype=np.uint64)
+    runs = np.zeros(len(words) - SHINGLE + 1, dtype=np.uint64)
     for at in range(SHINGLE):  # the place of a word in its shingle counts
-        shingles = shingles * np.uint64(0x9E3779B97F4A7C15) + hashes[at : at + len(shingles)]
+        runs = runs * np.uint64(0x9E3779B97F4A7C15) + hashes[at : at + len(runs)]
     factors, offsets = _permutations()
-    values: Signatures = ((shingles[:, None] * factors + offsets) >> np.uint64(32)).min(axis=0).astype(np.uint32)
+    values: Signatures = ((runs[:, None] * factors + offsets) >> np.uint64(32)).min(axis=0).astype(np.uint32)
     return values
 
 
@@ -159,9 +159,7 @@ def _permutations() -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
 
 def _shingled(text: str) -> tuple[frozenset[str], frozenset[str]]:
     """The shingles of a text, and its words with digits."""
-    words = fold(text).split()
-    shingles = (" ".join(words[at : at + SHINGLE]) for at in range(max(1, len(words) - SHINGLE + 1)))
-    return frozenset(shingles), frozenset(word for word in words if _DIGITS.fullmatch(word))
+    return shingles(text, SHINGLE), frozenset(word for word in fold(text).split() if _DIGITS.fullmatch(word))
 
 
 def _same(one: tuple[frozenset[str], frozenset[str]], two: tuple[frozenset[str], frozenset[str]]) -> bool:
