@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from ragkit.chunking import STRATEGIES
 from ragkit.cli import eval_data
+from ragkit.cli.eval import answers, chunking
 from ragkit.cli.main import cli
 from ragkit.evaluation import exchange, questions
 from ragkit.evaluation.datasets import Gold, Question
 from ragkit.evaluation.questions import Entry
+from ragkit.verify import ENGINES
 from tests.conftest import Ingested
 from tests.test_evaluation_commands import ragkit as process
 from tests.test_evaluation_generate import PAGES
@@ -54,7 +57,10 @@ def test_a_set_is_listed_and_one_question_shown_whole(file: Path) -> None:
 
 
 def test_the_commands_offer_what_the_modules_know() -> None:
+    choices = {param.name: param.type for command in (answers, chunking) for param in command.params}
     assert (eval_data.FORMS, eval_data.KINDS) == (exchange.FORMS, questions.KINDS)
+    assert tuple(choices["engine_name"].choices) == ENGINES
+    assert set(choices["strategies"].choices) == set(STRATEGIES)
 
 
 def test_a_question_that_is_not_there_is_named(file: Path) -> None:
