@@ -26,9 +26,10 @@ from ragkit.domain import Document, Progress
 from ragkit.domain.corpora import IngestReport, LedgerRow, Outcome
 from ragkit.embed import embed_chunks, with_names
 from ragkit.errors import CorpusEmpty, ModelUnsuitable, RagkitError, SnapshotError, StoreError, UsageError
-from ragkit.index import lexical, snapshot
+from ragkit.index import building, lexical, snapshot
 from ragkit.index.dense import FLAT, IVF
 from ragkit.index.lock import writer_lock
+from ragkit.index.manifest import DERIVED
 from ragkit.ingest import sources
 from ragkit.loaders.pool import read_all
 from ragkit.loaders.worker import Job, Read, storable
@@ -355,7 +356,7 @@ class _Run:
         _tell(self._progress, "publish", 0, record.chunks)
         base = None if self._rebuild else current
         settings = self._settings
-        snapshot.build(self._writer, record, base, _code(), settings.dense, settings.lexical)
+        building.build(self._writer, record, base, _code(), settings.dense, settings.lexical)
         self._writer.publish(record)
         snapshot.collect(self._writer, settings.store.keep_snapshots)
         _tell(self._progress, "publish", record.chunks, record.chunks)
@@ -374,7 +375,7 @@ class _Run:
             and manifest.language == wanted.language
             and manifest.analyser == lexical.fingerprint(wanted.language)
             and manifest.lexical == lexical.choose(wanted, manifest.chunks)
-            and manifest.files.keys() >= snapshot.DERIVED
+            and manifest.files.keys() >= DERIVED
             and manifest.dense.kind == (FLAT if manifest.chunks <= self._settings.dense.exact_chunks else IVF)
         )
 
