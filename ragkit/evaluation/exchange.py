@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from ragkit.domain import JSON, Document
 from ragkit.errors import DatasetError, UsageError
-from ragkit.evaluation import datasets, questions, sheet
+from ragkit.evaluation import datasets, questions, rankings, sheet
 from ragkit.evaluation.datasets import Gold, Question
 from ragkit.evaluation.questions import Entry, question_id
 from ragkit.files import write_whole
@@ -325,10 +325,7 @@ def _write_squad(path: Path, kept: Sequence[Question]) -> None:
 def _judged(kept: Sequence[Question]) -> Iterator[tuple[str, str, int]]:
     """(query, document, grade), the best grade of each document."""
     for question in kept:
-        grades: dict[str, int] = {}
-        for gold in question.relevant:
-            if gold.path:
-                grades[gold.path] = max(gold.grade, grades.get(gold.path, 0))
+        grades = rankings.grades([gold for gold in question.relevant if gold.path], "document")
         yield from ((question.id, path, grade) for path, grade in grades.items())
 
 

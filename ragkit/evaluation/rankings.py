@@ -65,12 +65,21 @@ def score(
 
 
 def units(golds: Sequence[Gold], level: Level) -> dict[str, Gold]:
-    """The gold places by the id that each has in judgements and rankings."""
-    return {gold.path if level == "document" else f"gold:{at}": gold for at, gold in enumerate(golds)}
+    """The gold places by the id that each has in judgements and rankings; the best graded one of each document."""
+    found: dict[str, Gold] = {}
+    for at, gold in enumerate(golds):
+        unit = gold.path if level == "document" else f"gold:{at}"
+        if unit not in found or gold.grade > found[unit].grade:
+            found[unit] = gold
+    return found
 
 
 def grades(golds: Sequence[Gold], level: Level) -> dict[str, int]:
-    """A question's judgements."""
+    """A question's judgements.
+
+    >>> grades([Gold("a.md", grade=2), Gold("a.md", ("Part",)), Gold("b.md")], "document")
+    {'a.md': 2, 'b.md': 1}
+    """
     return {unit: gold.grade for unit, gold in units(golds, level).items()}
 
 
