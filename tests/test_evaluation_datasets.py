@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragkit.errors import DatasetError
-from ragkit.evaluation.datasets import Gold, Question, holds_quote, load, same_document
+from ragkit.evaluation.datasets import Gold, Question, holds_quote, load, same_document, stands_at
 
 
 def write_lines(file: Path, *rows: Any) -> Path:
@@ -224,3 +224,12 @@ def test_every_quote_of_the_projects_own_set_stands_in_its_documentation() -> No
     assert lost == []
     assert dataset.level == "passage"
     assert sum(not question.answerable for question in dataset.questions) >= 8
+
+
+def test_a_place_stands_where_its_quote_does_or_else_below_its_heading() -> None:
+    below = ("Guide", "Install", "Linux")
+    assert stands_at(Gold("a.md", ("install",)), "guide/a.md", below, "Unpack it.")
+    assert not stands_at(Gold("b.md", ("install",)), "guide/a.md", below, "Unpack it.")
+    assert not stands_at(Gold("a.md", ("Install", "Mac")), "guide/a.md", below, "Unpack it.")
+    assert not stands_at(Gold("a.md", ("Install",), "Delete it."), "guide/a.md", below, "Unpack it.")
+    assert stands_at(Gold(quote="unpack it"), "guide/a.md", (), "Unpack it.")
