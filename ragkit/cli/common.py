@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -194,6 +195,36 @@ def human_bytes(count: float) -> str:
     raise AssertionError("unreachable")
 
 
+class Pace:
+    """How many a second, over the last two minutes: what an earlier run had computed is counted all at once.
+
+    >>> pace = Pace()
+    >>> pace.at(0.0, 0), pace.at(1.0, 100), pace.at(121.0, 160), pace.at(181.0, 190)
+    (0.0, 100.0, 0.5, 0.5)
+    """
+
+    SECONDS = 120.0
+
+    def __init__(self) -> None:
+        self._past: deque[tuple[float, int]] = deque()
+
+    def at(self, now: float, done: int) -> float:
+        """The pace now that `done` are done; 0 at the first call."""
+        self._past.append((now, done))
+        while len(self._past) > 2 and now - self._past[1][0] >= self.SECONDS:
+            self._past.popleft()
+        began, before = self._past[0]
+        return (done - before) / (now - began) if now > began else 0.0
+
+
+def _roughly(seconds: float) -> str:
+    """
+    >>> _roughly(75), _roughly(1800)
+    ('75 s', '30 min')
+    """
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
 class _Bars:
     """Progress as a bar on a terminal, and as a line every few seconds elsewhere."""
 
@@ -202,7 +233,8 @@ class _Bars:
     def __init__(self) -> None:
         self._bar: Any = None
         self._what = ""
-        self._began = self._said = time.monotonic()
+        self._said = time.monotonic()
+        self._pace = Pace()
 
     def __call__(self, what: str, done: int, total: int) -> None:
         if sys.stderr.isatty():
@@ -219,21 +251,22 @@ class _Bars:
             self._bar = tqdm(total=total or None, desc=what, unit="B" if scale else "", unit_scale=scale, leave=False)
             self._what = what
         self._bar.total = total or None
-        self._bar.n = done
+        self._bar.update(done - self._bar.n)  # its pace is that of the last steps
         self._bar.refresh()
 
     def _line(self, what: str, done: int, total: int) -> None:
         now = time.monotonic()
         if what != self._what:
-            self._what, self._began, self._said = what, now, now
+            self._what, self._said = what, now
+            self._pace = Pace()
+        rate = self._pace.at(now, done)
         if now - self._said < self.LINE_SECONDS:
             return
         self._said = now
-        rate = done / max(now - self._began, 1e-9)
         bytes_ = total >= 1_000_000
         of = f" of {human_bytes(total) if bytes_ else total}" if total else ""
         parts = [f"{human_bytes(rate) if bytes_ else f'{rate:.0f}'}/s"] if rate >= 1 else []
-        parts += [f"{(total - done) / rate:.0f} s left"] if rate and total > done else []
+        parts += [f"{_roughly((total - done) / rate)} left"] if rate > 0 and total > done else []
         shown = f" ({', '.join(parts)})" if parts else ""
         click.echo(f"{what}: {human_bytes(done) if bytes_ else done}{of}{shown}", err=True)
 
