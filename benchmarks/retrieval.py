@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import cast
 
 from ragkit import Engine, Settings, config
-from ragkit.domain import Mode
+from ragkit.choices import Mode
 from ragkit.evaluation import datasets, measures, run
 from ragkit.evaluation.datasets import Dataset
 from ragkit.evaluation.report import Report

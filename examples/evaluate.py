@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from ragkit import Engine
-from ragkit.domain import Mode
+from ragkit.choices import Mode
 from ragkit.evaluation import datasets, run
 from ragkit.evaluation.report import Report
 

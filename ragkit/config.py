@@ -16,8 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from ragkit.domain import Expand, Mode
-from ragkit.domain.queries import ExpansionMethod
+from ragkit.choices import Expand, ExpansionMethod, Mode
 from ragkit.errors import SettingsError
 
 PROJECT_FILE = "ragkit.toml"

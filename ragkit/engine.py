@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from ragkit import config
-from ragkit.domain import Context, Document, Excerpt, Expand, LineIndex, Mode, SearchResult, Source
+from ragkit.choices import Expand, ExpansionMethod, Mode
+from ragkit.domain import Context, Document, Excerpt, LineIndex, SearchResult, Source
 from ragkit.domain.answers import Answer, Draft, Message
 from ragkit.domain.corpora import Acronym, DuplicateGroup
-from ragkit.domain.queries import ExpansionMethod
 from ragkit.errors import ModelUnsuitable, UsageError
 from ragkit.resources import Resources
 from ragkit.stopwatch import Stopwatch

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from ragkit.domain import Excerpt, Expand, Hit, Passage
+from ragkit.choices import Expand
+from ragkit.domain import Excerpt, Hit, Passage
 
 SECTION_PASSAGES = 12
 """A longer section is cut to this many passages on either side of the hit."""

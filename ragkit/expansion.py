@@ -21,9 +21,10 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from ragkit.choices import ExpansionMethod
 from ragkit.domain import text_hash
 from ragkit.domain.answers import GenerationOptions, Message
-from ragkit.domain.queries import Expansion, ExpansionMethod
+from ragkit.domain.queries import Expansion
 from ragkit.files import write_whole
 from ragkit.roles import Generator
 from ragkit.text import analyse

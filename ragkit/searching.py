@@ -10,8 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
-from ragkit.domain import Expand, Hit, Mode, Ranked, SearchResult
-from ragkit.domain.queries import ExpansionMethod, Query
+from ragkit.choices import Expand, ExpansionMethod, Mode
+from ragkit.domain import Hit, Ranked, SearchResult
+from ragkit.domain.queries import Query
 from ragkit.resources import Resources, opening
 from ragkit.stopwatch import Stopwatch
 from ragkit.versions import conditions, is_named, superseded

@@ -42,7 +42,7 @@ ROWS = [
     {"config", "files", "text", "stopwatch", "versions"},
     {"roles"},
     {"domain"},
-    {"errors"},
+    {"choices", "errors"},
 ]
 LEVEL = {name: level for level, row in enumerate(ROWS) for name in row}
 

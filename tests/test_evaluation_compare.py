@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from ragkit.choices import GATE_ALPHA
 from ragkit.errors import EvaluationError
 from ragkit.evaluation import compare_text, datasets, experiments, runs
-from ragkit.evaluation.compare import GATE_ALPHA, compare, gated
+from ragkit.evaluation.compare import compare, gated
 from ragkit.evaluation.names import ANSWERS, CORE, COSTS
 from ragkit.evaluation.report import Report, Scored
 from ragkit.evaluation.runs import Run

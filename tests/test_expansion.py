@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragkit import Engine, config
+from ragkit.choices import ExpansionMethod
 from ragkit.config import Settings
-from ragkit.domain.queries import ExpansionMethod
 from ragkit.errors import ModelUnsuitable
 from ragkit.expansion import FEEDBACK_TERMS, MOST_PARTS, acronyms, feedback, merged, parts, written
 from ragkit.index.acronyms import Acronyms, build, extend, long_form, mine

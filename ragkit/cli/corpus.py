@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
+from ragkit.choices import Outcome
 from ragkit.cli.common import Group, State, emit, emit_lines, pass_state, table
 from ragkit.cli.options import format_option
-from ragkit.domain.corpora import Outcome
 from ragkit.errors import RagkitError
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from ragkit.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from ragkit.domain import Mode
+    from ragkit.choices import Mode
     from ragkit.evaluation.datasets import Dataset, Level
     from ragkit.evaluation.report import Report
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ragkit.choices import ALPHA, DROP, GATE_ALPHA
 from ragkit.cli.common import Command, F, State, emit, pass_state, progress_bars, table
 from ragkit.cli.options import FILE, PATH, corpus_option, first_option, format_option
-from ragkit.evaluation.compare import ALPHA, DROP, GATE_ALPHA
 
 if TYPE_CHECKING:
     from ragkit.engine import Engine

@@ -12,9 +12,8 @@ from typing import get_args
 
 import click
 
+from ragkit.choices import Expand, ExpansionMethod, Mode
 from ragkit.cli.common import F
-from ragkit.domain import Expand, Mode
-from ragkit.domain.queries import ExpansionMethod
 
 PATH = click.Path(path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)

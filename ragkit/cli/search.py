@@ -21,8 +21,7 @@ from ragkit.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from ragkit.domain import Expand, Mode
-    from ragkit.domain.queries import ExpansionMethod
+    from ragkit.choices import Expand, ExpansionMethod, Mode
 
 
 @click.command(cls=Command)

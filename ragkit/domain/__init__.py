@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from ragkit.choices import Mode
 from ragkit.domain.queries import Expansion, Query
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ Span: TypeAlias = tuple[int, int]
 
 BlockKind: TypeAlias = Literal["heading", "paragraph", "list", "table", "code", "quote", "other"]
 LineUnit: TypeAlias = Literal["line", "page", "cell", "paragraph"]
-Mode: TypeAlias = Literal["hybrid", "dense", "lexical"]
-Expand: TypeAlias = Literal["none", "neighbours", "section"]
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Called with (what, done, total); total is 0 when it is not known."""
 

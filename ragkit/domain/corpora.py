@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
+from ragkit.choices import Outcome
 from ragkit.domain import Passage
-
-Outcome: TypeAlias = Literal["added", "updated", "renamed", "unchanged", "removed", "skipped", "failed"]
 
 
 @dataclass(frozen=True, slots=True)

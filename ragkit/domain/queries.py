@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+
+from ragkit.choices import ExpansionMethod
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +32,6 @@ class Query:
     """Whether it is an error message."""
     left_out: tuple[str, ...] = ()
     corrections: tuple[Correction, ...] = ()
-
-
-ExpansionMethod: TypeAlias = Literal["none", "feedback", "acronyms", "paraphrases", "hyde", "parts"]
 
 
 @dataclass(frozen=True, slots=True)

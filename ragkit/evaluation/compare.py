@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from ragkit.choices import ALPHA, DROP
 from ragkit.domain import JSON
 from ragkit.errors import EvaluationError
 from ragkit.evaluation import measures, significance
@@ -20,11 +21,6 @@ from ragkit.evaluation.runs import Run
 
 Verdict: TypeAlias = Literal["better", "worse", "no difference", "too small to tell"]
 
-ALPHA = 0.05
-GATE_ALPHA = 0.01
-"""A gate is asked at every change: at .05 one harmless change in forty would be stopped."""
-DROP = 0.05
-"""The drop that a set must be able to show, or it is said to be too small."""
 SAMPLES = 10_000
 
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ragkit import config
-from ragkit.domain import JSON, Mode
+from ragkit.choices import Mode
+from ragkit.domain import JSON
 from ragkit.errors import DatasetError
 from ragkit.evaluation import measures, run
 from ragkit.evaluation.datasets import Dataset, Level

@@ -11,7 +11,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ragkit.domain import JSON, Mode, Progress, text_hash
+from ragkit.choices import Mode
+from ragkit.domain import JSON, Progress, text_hash
 from ragkit.domain.answers import Quote
 from ragkit.errors import (
     CorpusError,

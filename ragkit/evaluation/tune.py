@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ragkit import config
+from ragkit.choices import ALPHA, DROP
 from ragkit.domain import JSON
 from ragkit.errors import EvaluationError
 from ragkit.evaluation import measures, significance
-from ragkit.evaluation.compare import ALPHA, DROP, SAMPLES
+from ragkit.evaluation.compare import SAMPLES
 from ragkit.evaluation.measures import Interval
 from ragkit.evaluation.tables import aligned
 

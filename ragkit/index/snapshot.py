@@ -37,8 +37,8 @@ from ragkit.index.versions import DocVersions
 from ragkit.index.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
+    from ragkit.choices import Mode
     from ragkit.config import Settings
-    from ragkit.domain import Mode
     from ragkit.roles import DenseIndex, Embedder, LexicalIndex
     from ragkit.store import CorpusWriter, SnapshotRecord, Store
 

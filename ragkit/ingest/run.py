@@ -21,9 +21,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
+from ragkit.choices import Outcome
 from ragkit.chunking import chunk
 from ragkit.domain import Document, Progress
-from ragkit.domain.corpora import IngestReport, LedgerRow, Outcome
+from ragkit.domain.corpora import IngestReport, LedgerRow
 from ragkit.embed import embed_chunks, with_names
 from ragkit.errors import CorpusEmpty, ModelUnsuitable, RagkitError, SnapshotError, StoreError, UsageError
 from ragkit.index import building, lexical, snapshot
