@@ -174,15 +174,23 @@ def test_every_module_says_what_it_does() -> None:
     assert silent == []
 
 
-def imported_by(code: str) -> set[str]:
-    """Top-level modules in sys.modules after running `code` in a new interpreter."""
+HELP = "from ragkit.cli.main import cli\nimport click\ncli.get_help(click.Context(cli))"
+
+
+def loaded_by(code: str) -> set[str]:
+    """Modules in sys.modules after running `code` in a new interpreter."""
     run = subprocess.run(
         [sys.executable, "-c", f"{code}\nimport sys\nprint('\\n'.join(sys.modules))"],
         capture_output=True,
         text=True,
         check=True,
     )
-    return {line.split(".")[0] for line in run.stdout.split()}
+    return set(run.stdout.split())
+
+
+def imported_by(code: str) -> set[str]:
+    """The same, top-level modules alone."""
+    return {name.split(".")[0] for name in loaded_by(code)}
 
 
 HEAVY = {"torch", "sentence_transformers", "transformers", "numpy", "faiss", "onnxruntime", "llama_cpp", "sqlalchemy"}
@@ -192,12 +200,19 @@ HEAVY = {"torch", "sentence_transformers", "transformers", "numpy", "faiss", "on
     "code",
     [
         "import ragkit",
-        "from ragkit.cli.main import cli\nimport click\ncli.get_help(click.Context(cli))",
+        HELP,
         "import ragkit.models, ragkit.loaders, ragkit.index, ragkit.evaluation, ragkit.config",
     ],
 )
 def test_help_and_package_import_nothing_heavy(code: str) -> None:
     assert imported_by(code) & HEAVY == set()
+
+
+def test_help_loads_commands_and_not_what_they_do() -> None:
+    loaded = {name for name in loaded_by(HELP) if name.startswith("ragkit.")}
+    light = {"choices", "errors", "cli", "evaluation"}
+    assert {name.split(".")[1] for name in loaded} == light
+    assert {name for name in loaded if name.startswith("ragkit.evaluation.")} == {"ragkit.evaluation.tables"}
 
 
 def test_engine_and_stages_do_not_import_torch() -> None:
