@@ -1,7 +1,8 @@
-"""The model being trained: pairs to batches, batches to steps, and a folder that every program can load.
+"""A cross-encoder being trained: examples to batches, batches to steps, and a folder that every program can load.
 
-The door of torch and transformers here. Knows tokens, losses and checkpoints; knows nothing of where pairs come
-from. Batches hold pairs of like length, so that little is computed for padding.
+The door of torch and transformers here. Knows tokens, steps and checkpoints; what an example is, what it is read as,
+its loss and what is measured are the task's. Batches hold examples of like length, so that little is computed for
+padding. A run that was stopped goes on from its checkpoint.
 """
 
 from __future__ import annotations
@@ -9,21 +10,36 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from ragkit.evaluation.agreement import auroc
-from training.grounding.data import Pair
-
-MAX_TOKENS = 192
-"""Of evidence and claim together, special tokens included."""
+Example = TypeVar("Example")
+Texts = tuple[str, str]
 CHECKPOINT = "checkpoint.pt"
+
+
+class Task(Protocol[Example]):
+    """What is learned."""
+
+    max_tokens: int
+    """Of both texts together, special tokens included."""
+
+    def texts(self, example: Example) -> Sequence[Texts]:
+        """The pairs of texts that an example is read as."""
+        ...
+
+    def loss(self, logits: torch.Tensor, batch: Sequence[Example]) -> torch.Tensor:
+        """Of a batch's logits, shape (pairs of all its examples,)."""
+        ...
+
+    def measure(self, examples: Sequence[Example], logits: Sequence[Sequence[float]]) -> dict[str, float]:
+        """What the held-out examples say, by kind; more is better."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,35 +49,39 @@ class Recipe:
     minutes: float
     seed: int = 1
     batch: int = 32
+    """Examples of a step."""
     learning_rate: float = 1.5e-4
     warm_up: float = 0.04
     weight_decay: float = 0.01
+    frozen_layers: int = 0
+    """So many of the lowest layers are left as they are, with the word embeddings, which always are."""
     check_minutes: float = 6.0
     patience: int = 4
 
 
-class Trainer:
-    """A cross-encoder with one label over a bi-encoder's weights, its word embeddings left as they are."""
+class Trainer(Generic[Example]):
+    """A cross-encoder with one label over a bi-encoder's weights."""
 
-    def __init__(self, base: Path, folder: Path, recipe: Recipe) -> None:
+    def __init__(self, base: Path, folder: Path, recipe: Recipe, task: Task[Example], device: str = "cpu") -> None:
         torch.manual_seed(recipe.seed)
-        self.folder, self.recipe = folder, recipe
+        self.folder, self.recipe, self.task, self.device = folder, recipe, task, torch.device(device)
         self.tokenizer = AutoTokenizer.from_pretrained(str(base), local_files_only=True)
         self.model: Any = AutoModelForSequenceClassification.from_pretrained(
             str(base), num_labels=1, local_files_only=True
-        )
-        self.model.bert.embeddings.requires_grad_(False)
+        ).to(self.device)
+        for frozen in (self.model.bert.embeddings, *self.model.bert.encoder.layer[: recipe.frozen_layers]):
+            frozen.requires_grad_(False)
         trained = [weight for weight in self.model.parameters() if weight.requires_grad]
         self.optimiser = torch.optim.AdamW(trained, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
         self.step, self.elapsed, self.best, self.worse = 0, 0.0, 0.0, 0
         if (folder / CHECKPOINT).is_file():
             self._resume()
 
-    def train(self, pairs: Sequence[Pair], held_out: Sequence[Pair]) -> None:
-        """Until the time is over or the held-out pairs say stop; the best model of all checks is kept."""
+    def train(self, examples: Sequence[Example], held_out: Sequence[Example]) -> None:
+        """Until the time is over or the held-out examples say stop; the best model of all checks is kept."""
         recipe, began, checked = self.recipe, time.monotonic() - self.elapsed, self.elapsed
         loss_sum, seen = 0.0, 0
-        for at, batch in enumerate(batches(pairs, recipe.batch, recipe.seed)):
+        for at, batch in enumerate(batches(examples, recipe.batch, recipe.seed, self._length)):
             if at < self.step:
                 continue
             self.elapsed = time.monotonic() - began
@@ -72,7 +92,9 @@ class Trainer:
             seen += len(batch)
             self.step = at + 1
             if self.step % 50 == 0:
-                _say(f"step {self.step}, {self.elapsed / 60:.1f} min, loss {loss_sum / 50:.4f}, {seen} pairs since")
+                _say(
+                    f"step {self.step}, {self.elapsed / 60:.1f} min, loss {loss_sum / 50:.4f}, {seen} examples since"
+                )
                 loss_sum, seen = 0.0, 0
             if self.elapsed - checked > 60 * recipe.check_minutes:
                 checked = self.elapsed
@@ -80,55 +102,58 @@ class Trainer:
                     break
         self._check(held_out)
 
-    def scores(self, pairs: Sequence[Pair], size: int = 32) -> list[float]:
-        """Probability that each claim is borne out."""
+    def logits(self, examples: Sequence[Example], size: int = 32) -> list[list[float]]:
+        """Of every pair of texts of each example."""
         self.model.eval()
-        order = sorted(range(len(pairs)), key=lambda at: len(pairs[at].evidence) + len(pairs[at].claim))
-        found = [0.0] * len(pairs)
+        pairs = [(at, texts) for at, example in enumerate(examples) for texts in self.task.texts(example)]
+        order = sorted(range(len(pairs)), key=lambda at: sum(map(len, pairs[at][1])))
+        flat = [0.0] * len(pairs)
         with torch.inference_mode():
             for start in range(0, len(order), size):
                 places = order[start : start + size]
-                logits = self.model(**self._features([pairs[at] for at in places])).logits[:, 0]
-                for at, value in zip(places, torch.sigmoid(logits).tolist(), strict=True):
-                    found[at] = value
+                found = self.model(**self._features([pairs[at][1] for at in places])).logits[:, 0]
+                for at, value in zip(places, found.tolist(), strict=True):
+                    flat[at] = value
         self.model.train()
-        return found
+        by_example: list[list[float]] = [[] for _ in examples]
+        for (at, _), value in zip(pairs, flat, strict=True):
+            by_example[at].append(value)
+        return by_example
 
-    def _learn(self, batch: Sequence[Pair], share: float) -> float:
+    def _learn(self, batch: Sequence[Example], share: float) -> float:
         rate = self.recipe.learning_rate * min(1.0, share / self.recipe.warm_up + 0.02, max(0.0, 1.02 - share))
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.model.train()
-        logits = self.model(**self._features(batch)).logits[:, 0]
-        labels = torch.tensor([float(pair.label) for pair in batch])
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels)
+        texts = [pair for example in batch for pair in self.task.texts(example)]
+        loss = self.task.loss(self.model(**self._features(texts)).logits[:, 0], batch)
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimiser.step()
         return float(loss.detach())
 
-    def _features(self, batch: Sequence[Pair]) -> dict[str, Any]:
-        features: dict[str, Any] = self.tokenizer(
-            [pair.evidence for pair in batch],
-            [pair.claim for pair in batch],
+    def _features(self, texts: Sequence[Texts]) -> dict[str, Any]:
+        features = self.tokenizer(
+            [first for first, _ in texts],
+            [second for _, second in texts],
             truncation="longest_first",
-            max_length=MAX_TOKENS,
+            max_length=self.task.max_tokens,
             padding=True,
             return_tensors="pt",
         )
-        return features
+        return dict(features.to(self.device))
 
-    def _check(self, held_out: Sequence[Pair]) -> bool:
+    def _length(self, example: Example) -> int:
+        return sum(len(first) + len(second) for first, second in self.task.texts(example))
+
+    def _check(self, held_out: Sequence[Example]) -> bool:
         """Measure, keep the best, write the checkpoint; whether to stop."""
         began = time.monotonic()
-        scores, kinds = self.scores(held_out), defaultdict(list)
-        for pair, score in zip(held_out, scores, strict=True):
-            kinds[pair.kind].append((pair.label, score))
-        areas = {kind: auroc(*zip(*rows, strict=True)) for kind, rows in sorted(kinds.items())}
-        mean = sum(areas.values()) / len(areas)
-        parts = " ".join(f"{kind} {area:.3f}" for kind, area in areas.items())
-        _say(f"held out: AUROC {mean:.4f} ({parts}), {time.monotonic() - began:.0f} s")
+        found = self.task.measure(held_out, self.logits(held_out))
+        mean = sum(found.values()) / len(found)
+        parts = " ".join(f"{kind} {value:.3f}" for kind, value in sorted(found.items()))
+        _say(f"held out: {mean:.4f} ({parts}), {time.monotonic() - began:.0f} s")
         self.worse = 0 if mean > self.best else self.worse + 1
         if mean > self.best:
             self.best = mean
@@ -140,7 +165,7 @@ class Trainer:
         """A folder that sentence-transformers' CrossEncoder, and `ragkit models prepare`, can load."""
         self.model.save_pretrained(str(target))
         self.tokenizer.save_pretrained(str(target))
-        facts = {"step": self.step, "minutes": round(self.elapsed / 60, 1), "held_out_auroc": round(self.best, 4)}
+        facts = {"step": self.step, "elapsed_minutes": round(self.elapsed / 60, 1), "held_out": round(self.best, 4)}
         (target / "training.json").write_text(json.dumps({**asdict(self.recipe), **facts}, indent=1))
 
     def _write_checkpoint(self) -> None:
@@ -154,22 +179,24 @@ class Trainer:
         partial.replace(self.folder / CHECKPOINT)
 
     def _resume(self) -> None:
-        state = torch.load(self.folder / CHECKPOINT, weights_only=True)
+        state = torch.load(self.folder / CHECKPOINT, weights_only=True, map_location=self.device)
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.step, self.elapsed, self.best, self.worse = state["numbers"]
         _say(f"resuming at step {self.step}, {self.elapsed / 60:.1f} min")
 
 
-def batches(pairs: Sequence[Pair], size: int, seed: int, pool: int = 40) -> Iterator[list[Pair]]:
+def batches(
+    examples: Sequence[Example], size: int, seed: int, length: Any, pool: int = 40
+) -> Iterator[list[Example]]:
     """Batches without end, the same for the same seed: shuffled, and sorted by length within a pool of batches."""
     epoch = 0
-    while pairs:
+    while examples:
         rng = random.Random(f"{seed}-{epoch}")
-        order = list(pairs)
+        order = list(examples)
         rng.shuffle(order)
         for start in range(0, len(order), size * pool):
-            near = sorted(order[start : start + size * pool], key=lambda pair: len(pair.evidence) + len(pair.claim))
+            near = sorted(order[start : start + size * pool], key=length)
             found = [near[at : at + size] for at in range(0, len(near), size)]
             rng.shuffle(found)
             yield from found

@@ -86,13 +86,14 @@ def cross_encoder(
     import torch
 
     from ragkit.models import resolve
-    from training.grounding.cross_encoder import Recipe, Trainer
+    from training.cross_encoder import Recipe, Trainer
+    from training.grounding.task import Grounding
 
     torch.set_num_threads(threads)
     files = resolve.local(base, models, "torch")
     if files is None:
         raise SystemExit(f"{base} is not here; run `ragkit models pull {base}`")
-    Trainer(files.directory, out, Recipe(minutes, seed)).train(pairs, held_out)
+    Trainer(files.directory, out, Recipe(minutes, seed), Grounding()).train(pairs, held_out)
     print(out / "best")
 
 

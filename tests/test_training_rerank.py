@@ -1,0 +1,144 @@
+"""What the reranker is trained on: questions whose passage is known, candidates that are wrong for sure, one loss."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ragkit import Engine, config
+from ragkit.evaluation import datasets
+from ragkit.testing import HashEmbedder
+from tests.test_evaluation_generate import PAGES
+from training.rerank import candidates, data
+
+EMBEDDED = HashEmbedder()
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    folder = tmp_path_factory.mktemp("rerank")
+    for name, text in PAGES.items():
+        (folder / "docs" / name).parent.mkdir(exist_ok=True)
+        (folder / "docs" / name).write_text(text, encoding="utf-8")
+    settings = config.replace(
+        config.Settings(), {"store.directory": str(folder / "store"), "chunk.size_tokens": 48, "rerank.model": "none"}
+    )
+    with Engine(settings, embedder=EMBEDDED) as opened:
+        opened.ingest([folder / "docs"], corpus="handbook")
+        yield opened
+
+
+def squad(folder: Path, articles: int = 6) -> Path:
+    folder.mkdir()
+    rows = [
+        {"_id": f"A{a}#{p}", "title": f"A{a}", "text": f"Paragraph {p} of {a}."}
+        for a in range(articles)
+        for p in "01"
+    ]
+    pairs = [
+        {"question": f"what 's in {row['_id']} ?", "paragraph_id": row["_id"]} for row in rows if row["_id"] < "A3"
+    ]
+    for name, lines in (("corpus", rows), ("pairs", pairs)):
+        (folder / f"{name}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in lines), encoding="utf-8")
+    return folder
+
+
+def test_paragraphs_become_a_judged_set_that_the_product_reads(tmp_path: Path) -> None:
+    source = squad(tmp_path / "squad")
+    data.squad_as_beir(source, tmp_path / "one", articles=2, each=1, seed=3)
+    data.squad_as_beir(source, tmp_path / "two", articles=2, each=1, seed=3)
+    made = datasets.load(tmp_path / "one")
+    assert [question.text for question in made.questions] == [
+        question.text for question in datasets.load(tmp_path / "two").questions
+    ]
+    assert len(made.questions) == 2
+    assert all(question.text.startswith("what's in A") and question.text.endswith("?") for question in made.questions)
+    paths = {document.path for document in made.documents()}
+    assert {gold.path for question in made.questions for gold in question.relevant} < paths  # others stand beside
+
+
+def test_a_sample_of_a_folder_is_the_same_for_the_same_seed_and_is_made_once(tmp_path: Path) -> None:
+    for at in range(9):
+        page = tmp_path / "source" / f"part{at % 3}" / f"{at}.html"
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text("<p>word</p>" * 400, encoding="utf-8")
+    data.sample_tree(tmp_path / "source", tmp_path / "a", 4, seed=1)
+    data.sample_tree(tmp_path / "source", tmp_path / "b", 4, seed=1)
+    found = [
+        sorted(str(path.relative_to(tmp_path / one)) for path in (tmp_path / one).rglob("*.html")) for one in "ab"
+    ]
+    assert found[0] == found[1] and len(found[0]) == 4
+    (tmp_path / "a" / found[0][0]).unlink()
+    data.sample_tree(tmp_path / "source", tmp_path / "a", 4, seed=1)
+    assert not (tmp_path / "a" / found[0][0]).exists()
+
+
+def test_a_question_of_a_document_names_the_passage_that_answers_it(engine: Engine) -> None:
+    queries = list(data.documentation_queries(engine, "handbook", seed=1))
+    assert queries == list(data.documentation_queries(engine, "handbook", seed=1))
+    assert {"asked", "keywords", "reworded"} >= {query.kind for query in queries if query.quote} != set()
+    for query in queries:
+        (passage,) = engine.store.passages(query.passages)
+        assert query.quote in passage.chunk.text
+        assert query.hidden in " ".join(passage.chunk.text.split())
+
+
+def test_the_right_candidate_comes_first_and_is_kept_from_run_to_run(engine: Engine, tmp_path: Path) -> None:
+    queries = list(data.documentation_queries(engine, "handbook", seed=1))
+    found = candidates.groups(engine, queries, tmp_path, seed=1)
+    assert found
+    embedded = EMBEDDED.embedded
+    assert candidates.groups(engine, queries, tmp_path, seed=1) == found
+    assert EMBEDDED.embedded == embedded  # nothing was searched for again
+    by_text = {query.text: query for query in queries}
+    for group in found:
+        query = by_text[group.query]
+        assert len(group.texts) == len(group.scores) >= 2
+        for line in query.quote.splitlines()[:1]:
+            assert line.strip() in group.texts[0] or len(query.quote) > candidates.WINDOW
+        if query.hidden:
+            assert query.hidden not in " ".join(group.texts[0].split())
+        words = set((query.quote or query.hidden).lower().split())
+        if len(words) >= 4:
+            for wrong in group.texts[1:]:
+                assert len(words & set(wrong.lower().split())) < len(words)
+
+
+def test_the_model_begins_with_the_ranking_that_is_there_and_gains_by_mending_it() -> None:
+    torch = pytest.importorskip("torch")
+    from training.rerank.task import SHARPNESS, Reranking
+
+    task = Reranking()
+    group = candidates.Group("q", "asked", ("right", "wrong"), (0.5, 0.6))
+    behind, ahead = torch.tensor([0.0, 0.0]), torch.tensor([3.0, 0.0])
+    assert float(task.loss(behind, [group])) == pytest.approx(math.log(1 + math.exp(0.1 * SHARPNESS)), abs=1e-5)
+    assert float(task.loss(ahead, [group])) < float(task.loss(behind, [group]))
+    assert task.measure([group], [behind.tolist()]) == {"asked": 0.5}
+    assert task.measure([group], [ahead.tolist()]) == {"asked": 1.0}
+    assert task.texts(group) == [("q", "right"), ("q", "wrong")]
+
+
+def test_a_run_that_was_stopped_goes_on_and_what_it_leaves_is_a_cross_encoder(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from ragkit import sbert
+    from tests.toy_models import save_cross_encoder
+    from training.cross_encoder import CHECKPOINT, Recipe, Trainer
+    from training.rerank.task import Reranking
+
+    base = save_cross_encoder(tmp_path / "base")
+    groups = [
+        candidates.Group(f"restart the server {at}", "asked", ("restart it", "a backup"), (0.5, 0.6))
+        for at in range(8)
+    ]
+    first = Trainer(base, tmp_path, Recipe(minutes=0.02, batch=2), Reranking())
+    first.train(groups, groups)
+    assert first.step > 0 and (tmp_path / CHECKPOINT).is_file()
+    second = Trainer(base, tmp_path, Recipe(minutes=0.02, batch=2), Reranking())
+    assert (second.step, second.best) == (first.step, first.best)
+    assert second.logits(groups[:1])[0] == pytest.approx(first.logits(groups[:1])[0], abs=1e-5)
+    scores = sbert.score(sbert.load_cross_encoder(tmp_path / "best"), [("restart the server", "restart it")])
+    assert 0 <= float(scores[0]) <= 1

@@ -1,0 +1,152 @@
+"""Questions whose passage is known: of documentation itself, by rule, and of a reading-comprehension set.
+
+Knows folders, ingested corpora and the ways a question can be made of a passage; knows nothing of candidates, models
+or losses. Everything is ingested by the product itself, into a store of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import shutil
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ragkit import Engine
+from ragkit.domain import Passage
+from ragkit.evaluation.datasets import Dataset
+from ragkit.evaluation.passages import View, plain
+from ragkit.evaluation.patterns import facts
+from ragkit.evaluation.phrasing import keywords, reworded
+from ragkit.units import contents
+
+PER_DOCUMENT = 14
+"""Questions of one document at most, so that long ones do not crowd out the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A question and the passages that answer it. `hidden` is a sentence that is taken out of them: the question."""
+
+    text: str
+    kind: str
+    corpus: str
+    passages: tuple[int, ...]
+    document: int
+    heading: tuple[str, ...] = ()
+    quote: str = ""
+    hidden: str = ""
+
+
+# ---------------------------------------------------------------- documentation
+
+
+def sample_tree(source: Path, target: Path, count: int, seed: int) -> None:
+    """Copy `count` HTML files from below `source`, the same for the same seed; nothing when `target` is there."""
+    if target.is_dir():
+        return
+    files = sorted(path for path in source.rglob("*.html") if path.is_file() and path.stat().st_size > 3000)
+    partial = target.with_name(f"{target.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    for path in random.Random(f"{seed}-{source.name}").sample(files, min(count, len(files))):
+        copy = partial / path.relative_to(source)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
+    partial.rename(target)
+
+
+def documentation_queries(engine: Engine, corpus: str, seed: int) -> Iterator[Query]:
+    """Questions of every document: asked by rule, in keywords, reworded; headings; and sentences taken out."""
+    rng = random.Random(f"{seed}-{corpus}")
+    for document in engine.store.documents(engine.store.current_snapshot(corpus)):
+        passages = list(engine.store.document_passages(document.id))
+        found = [query for passage in passages for query in _of_passage(passage, corpus, rng)]
+        rng.shuffle(found)
+        yield from found[:PER_DOCUMENT]
+
+
+def _of_passage(passage: Passage, corpus: str, rng: random.Random) -> Iterator[Query]:
+    chunk = passage.chunk
+    view = View(chunk.text, chunk.heading, passage.title)
+
+    def query(text: str, kind: str, quote: str = "", hidden: str = "") -> Query:
+        return Query(text, kind, corpus, (passage.id,), passage.document_id, chunk.heading, quote, hidden)
+
+    for fact in facts(view)[:4]:
+        quote = chunk.text[fact.start : fact.end]
+        forms = {
+            "asked": fact.asked.text,
+            "keywords": keywords(fact.asked.text),
+            "reworded": reworded(fact.asked, rng),
+        }
+        kind = rng.choices(tuple(forms), (4, 2, 3))[0]
+        if forms[kind]:
+            yield query(forms[kind], kind, quote)
+    if len(chunk.heading) >= 2 and chunk.tokens >= 40 and rng.random() < 0.2:
+        yield query(" ".join(dict.fromkeys(plain(part) for part in chunk.heading[-2:])), "heading")
+    sentences = [unit.text for unit in contents(chunk.text)]
+    if len(sentences) >= 4 and rng.random() < 0.15:
+        chosen = " ".join(rng.choice(sentences).split())
+        if 40 <= len(chosen) <= 200:
+            yield query(chosen, "sentence", hidden=chosen)
+
+
+# ---------------------------------------------------------------- judged sets
+
+
+def squad_as_beir(folder: Path, target: Path, articles: int, each: int, seed: int) -> None:
+    """Write some articles of a folder of corpus.jsonl and pairs.jsonl, and `each` questions of every one, with
+    twice as many other articles, as a set in the BEIR layout; nothing when `target` is there."""
+    if target.is_dir():
+        return
+    rng = random.Random(seed)
+    pairs: dict[str, list[dict[str, str]]] = defaultdict(list)
+    for row in _rows(folder / "pairs.jsonl"):
+        pairs[_article(row["paragraph_id"])].append(row)
+    chosen = sorted(rng.sample(sorted(pairs), min(articles, len(pairs))))
+    asked = [row for name in chosen for row in rng.sample(pairs[name], min(each, len(pairs[name])))]
+    partial = target.with_name(f"{target.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    names = sorted({_article(row["_id"]) for row in _rows(folder / "corpus.jsonl")} - set(chosen))
+    kept = {*chosen, *rng.sample(names, min(2 * articles, len(names)))}
+    documents = [row for row in _rows(folder / "corpus.jsonl") if _article(row["_id"]) in kept]
+    _write(partial / "corpus.jsonl", documents)
+    _write(
+        partial / "queries.jsonl",
+        [{"_id": f"q{at}", "text": _spelt(row["question"])} for at, row in enumerate(asked)],
+    )
+    judged = "".join(f"q{at}\t{row['paragraph_id']}\t1\n" for at, row in enumerate(asked))
+    (partial / "qrels.tsv").write_text(f"query-id\tcorpus-id\tscore\n{judged}", encoding="utf-8")
+    partial.rename(target)
+
+
+def judged_queries(engine: Engine, dataset: Dataset, corpus: str) -> Iterator[Query]:
+    """The questions of a judged set, each with the passages of the documents that answer it."""
+    ids = {one.path: one.id for one in engine.store.documents(engine.store.current_snapshot(corpus))}
+    for question in dataset.questions:
+        right = [ids[gold.path] for gold in question.relevant if gold.path in ids]
+        passages = tuple(passage.id for id in right for passage in engine.store.document_passages(id))
+        if passages:
+            yield Query(question.text, dataset.name, corpus, passages, right[0])
+
+
+def _article(id: str) -> str:
+    return id.partition("#")[0]
+
+
+def _spelt(question: str) -> str:
+    """A tokenised question as it would be typed."""
+    return re.sub(r" (?=[?.,;:!%)]|'(?:s|t|re|ve|ll|d|m)\b|n't\b)", "", " ".join(question.split()))
+
+
+def _rows(path: Path) -> Iterator[dict[str, str]]:
+    with path.open(encoding="utf-8") as file:
+        yield from map(json.loads, file)
+
+
+def _write(path: Path, rows: Iterable[Mapping[str, str]]) -> None:
+    path.write_text("".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows), encoding="utf-8")
