@@ -203,6 +203,9 @@ class VerifySettings:
     quote_relevance: float = setting(
         0.8, "From this relevance on, a draft without support is replaced by quoted sentences, not by declining."
     )
+    judge_model: str = setting(
+        "", "Language model that the faithfulness engines logits and judge ask; empty takes generate.model."
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,6 +88,11 @@ class Engine:
         return self._opened.generator
 
     @property
+    def judge(self) -> Generator | None:
+        """The language model that the faithfulness engines logits and judge ask, or None when there is none."""
+        return self._opened.judge
+
+    @property
     def prompts(self) -> Prompts:
         """The prompt files in force."""
         return self._opened.prompts
@@ -347,22 +352,21 @@ class Engine:
         """Whether `text` bears out `statement`, sentence by sentence; no corpus is needed.
 
         `engine` is fast, as in the check of every answer; words, which compares word by word; logits, which also
-        asks the generator for the odds of Yes against No; or judge, which lets it write one of the two. The threshold
-        is `verify.min_support`.
+        asks a language model for the odds of Yes against No; or judge, which lets it write one of the two. The model
+        is `verify.judge_model`, or the generator; the threshold is `verify.min_support`.
         """
         from ragkit.verify import ENGINES, ground
 
         if engine not in ENGINES:
             raise UsageError(f"there is no faithfulness engine {engine}", f"use one of {', '.join(ENGINES)}")
-        writer = self._opened.language_model("that could judge", "the engine fast") if engine == "judge" else None
         return ground(
             statement,
             text,
             min_support=self.settings.verify.min_support,
             question=question,
             embedder=self.embedder,
-            judge=self._judge() if engine == "logits" else None,
-            generator=writer,
+            judge=self._asked_for_odds() if engine == "logits" else None,
+            generator=self._asked() if engine == "judge" else None,
             by_words=engine == "words",
             language=self.settings.lexical.language,
         )
@@ -374,15 +378,24 @@ class Engine:
         language = self.settings.lexical.language
         return supports(claims, sources, question=question, embedder=self.embedder, language=language)
 
-    def _judge(self) -> Judge:
-        """The generator, if it can be asked for odds."""
-        generator = self.generator
-        if generator is None or not hasattr(generator, "log_odds"):
+    def _asked(self) -> Generator:
+        """The judge. Raises ModelUnsuitable when the settings name none."""
+        if (judge := self.judge) is None:
+            raise ModelUnsuitable(
+                f"generate.backend {self.settings.generate.backend} has no language model that could judge",
+                "name one with --set verify.judge_model=NAME, or use the engine fast",
+            )
+        return judge
+
+    def _asked_for_odds(self) -> Judge:
+        """The judge, if it can be asked for odds."""
+        judge = self._asked()
+        if not hasattr(judge, "log_odds"):
             raise ModelUnsuitable(
                 f"generate.backend {self.settings.generate.backend} gives no odds of a reply",
-                "use --set generate.backend=llama, or the engine fast",
+                "use --set generate.backend=llama, or the engine judge",
             )
-        return cast("Judge", generator)
+        return cast("Judge", judge)
 
     def _budget(self, question: str, generator: Generator | None) -> int:
         """Tokens that the sources may take: the setting, or what the window leaves."""

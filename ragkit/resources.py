@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 from ragkit.errors import ModelUnsuitable
 
 if TYPE_CHECKING:
-    from ragkit.config import Settings
+    from ragkit.config import GenerateSettings, Settings
     from ragkit.domain import Progress, Vectors
     from ragkit.index.snapshot import Snapshot
     from ragkit.prompting import Prompts
@@ -47,7 +48,7 @@ class Resources:
         for snapshot in self._snapshots.values():
             snapshot.close()
         self._snapshots.clear()
-        for name in ("store", "generator", "embedder", "reranker"):
+        for name in ("store", "generator", "own_judge", "embedder", "reranker"):
             close = getattr(self.__dict__.pop(name, None), "close", None)
             if close and self.given.get(name) is None:
                 close()
@@ -105,8 +106,21 @@ class Resources:
         if (given := self.given["generator"]) is not None:
             return given  # type: ignore[return-value]
         settings = self.settings.generate
-        if settings.backend == "extractive":
-            return None
+        return None if settings.backend == "extractive" else self._open_generator(settings)
+
+    @cached_property
+    def own_judge(self) -> Generator:
+        """The model of `verify.judge_model`; in this process when answers are written without a model."""
+        settings = self.settings.generate
+        backend = "llama" if settings.backend == "extractive" else settings.backend
+        return self._open_generator(replace(settings, model=self.settings.verify.judge_model, backend=backend))
+
+    @property
+    def judge(self) -> Generator | None:
+        """The language model that is asked about claims: one of its own, or the one that writes."""
+        return self.own_judge if self.settings.verify.judge_model else self.generator
+
+    def _open_generator(self, settings: GenerateSettings) -> Generator:
         from ragkit.generate import open_generator
 
         file = self.prepared(settings.model, "generator") if settings.backend == "llama" else None

@@ -164,9 +164,9 @@ def test_the_command_prints_a_table_and_stable_json(tmp_path: Path) -> None:
 def test_a_language_model_is_asked_for_odds_and_writes_nothing(tmp_path: Path) -> None:
     rows = [{"context": TEXT, "claim": claim, "label": label} for claim, label in CLAIMS]
     path = write(tmp_path / "one.jsonl", rows)
-    command = ["eval", "agreement", str(path), "--faithfulness-engine", "logits", "-m", "smollm2-135m-instruct"]
-    store = f"store.directory={tmp_path / 'store'}"
-    result = CliRunner().invoke(cli, [*command, "--set", store, "--format", "json"])
+    command = ["eval", "agreement", str(path), "--faithfulness-engine", "logits", "--format", "json"]
+    judged = [*command, "--judge-model", "smollm2-135m-instruct", "--set", f"store.directory={tmp_path / 'store'}"]
+    result = CliRunner().invoke(cli, [*judged, "--set", "generate.backend=extractive"])  # it writes no answers, either
     assert result.exit_code == 0, result.output
     data = json.loads(result.stdout)
     assert (data["engine"], data["model"], data["failed"]) == ("logits", "smollm2-135m-instruct", 0)

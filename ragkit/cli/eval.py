@@ -21,6 +21,7 @@ from ragkit.cli.options import (
     dataset_option,
     first_option,
     format_option,
+    judge_option,
     mode_option,
     model_option,
     no_llm_option,
@@ -146,6 +147,7 @@ def score(run: Path, dataset: Path, names: tuple[str, ...], format_: str) -> Non
 @model_option()
 @click.option("--measure", "names", multiple=True, metavar="NAME", help="Only this measure; repeatable.")
 @_ENGINE
+@judge_option
 @format_option("jsonl", "md")
 @_OUT
 @pass_state
@@ -158,6 +160,7 @@ def answers(
     model: str | None,
     names: tuple[str, ...],
     engine_name: str,
+    judge_model: str | None,
     format_: str,
     out: Path | None,
 ) -> None:
@@ -171,6 +174,7 @@ def answers(
     state.override("verify.unsupported", "mark")  # what was written is measured, not what would be shown of it
     state.override("generate.backend", "extractive" if no_llm else None)
     state.override("generate.model", model)
+    state.override("verify.judge_model", judge_model)
     with state.engine() as engine:
         if data.corpus_file is not None and not corpus:
             corpus = run.prepare_corpus(engine, data)
@@ -183,12 +187,12 @@ def answers(
 @eval_.command(short_help="Compare the metrics with human labels.")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", type=PATH)
 @_ENGINE
-@model_option("Generator of the engines logits and judge.")
+@judge_option
 @first_option("items of each file")
 @format_option("jsonl", "md")
 @pass_state
 def agreement(
-    state: State, files: tuple[Path, ...], engine_name: str, model: str | None, limit: int | None, format_: str
+    state: State, files: tuple[Path, ...], engine_name: str, judge_model: str | None, limit: int | None, format_: str
 ) -> None:
     """Compare the faithfulness check, or the correctness of answers, with human labels: balanced accuracy, AUROC,
     F1, kappa, correlations.
@@ -199,7 +203,7 @@ def agreement(
     from ragkit.evaluation import agreement as agreements
     from ragkit.evaluation import judged
 
-    state.override("generate.model", model)
+    state.override("verify.judge_model", judge_model)
     answered = {path for path in files if judged.holds_judged(path)}
     claims = [(path.stem, agreements.load_items(path, limit)) for path in files if path not in answered]
     answers = [(path.stem, judged.load_judged(path, limit)) for path in files if path in answered]
@@ -211,7 +215,7 @@ def agreement(
         ]
         compared = judged.metrics(engine.embedder, settings.lexical.language) if answers else {}
         beside = [judged.measure(items, compared, name=name, progress=progress) for name, items in answers]
-        asked = engine.generator if claims and engine_name in ("logits", "judge") else None
+        asked = engine.judge if claims and engine_name in ("logits", "judge") else None
         used = asked.name if asked else settings.embed.model
     data = agreements.to_json(
         found, engine=engine_name, model=used, threshold=settings.verify.min_support, judged=beside

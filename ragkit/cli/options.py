@@ -80,6 +80,11 @@ rank_measures_option = click.option(
 )
 
 
+judge_option = click.option(
+    "--judge-model", metavar="MODEL", help="Whom the engines logits and judge ask.  [default: the generator]"
+)
+
+
 def model_option(help_: str = "Generator: a catalogue name, hub:..., path:FILE.") -> Callable[[F], F]:
     """`--model`, the language model."""
     return click.option("-m", "--model", metavar="MODEL", help=help_)

@@ -83,6 +83,8 @@ def models(engine: Engine, task: Task) -> dict[str, JSON]:
         generator = None if prepared else engine.generator
         found["generator"] = prepared or (generator.name if generator else "")
         found["prompts"] = engine.prompts.hash
+    if task == "answers" and (judge := engine.settings.verify.judge_model):
+        found["judge"] = _of_model(engine.settings, judge, "generator") or judge
     return found
 
 
