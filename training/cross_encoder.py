@@ -80,6 +80,9 @@ class Trainer(Generic[Example]):
     def train(self, examples: Sequence[Example], held_out: Sequence[Example]) -> None:
         """Until the time is over or the held-out examples say stop; the best model of all checks is kept."""
         recipe, began, checked = self.recipe, time.monotonic() - self.elapsed, self.elapsed
+        if not self.step:
+            nothing = [[0.0] * len(self.task.texts(example)) for example in held_out]
+            _say(f"without the model: {_figures(self.task.measure(held_out, nothing))}")
         loss_sum, seen = 0.0, 0
         for at, batch in enumerate(batches(examples, recipe.batch, recipe.seed, self._length)):
             if at < self.step:
@@ -152,8 +155,7 @@ class Trainer(Generic[Example]):
         began = time.monotonic()
         found = self.task.measure(held_out, self.logits(held_out))
         mean = sum(found.values()) / len(found)
-        parts = " ".join(f"{kind} {value:.3f}" for kind, value in sorted(found.items()))
-        _say(f"held out: {mean:.4f} ({parts}), {time.monotonic() - began:.0f} s")
+        _say(f"held out: {_figures(found)}, {time.monotonic() - began:.0f} s")
         self.worse = 0 if mean > self.best else self.worse + 1
         if mean > self.best:
             self.best = mean
@@ -201,6 +203,11 @@ def batches(
             rng.shuffle(found)
             yield from found
         epoch += 1
+
+
+def _figures(found: dict[str, float]) -> str:
+    parts = " ".join(f"{kind} {value:.3f}" for kind, value in sorted(found.items()))
+    return f"{sum(found.values()) / len(found):.4f} ({parts})"
 
 
 def _say(text: str) -> None:

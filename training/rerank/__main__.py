@@ -4,7 +4,7 @@
 
 OUT should be outside the repository. OUT/store holds what the product ingested, OUT/groups what it found for every
 question, OUT/checkpoint.pt the model in training: a run that was stopped goes on from there. OUT/best is the model
-that did best on the held-out questions, for `--set rerank.model=OUT/best`.
+that did best on the held-out questions, for `--set rerank.model=path:OUT/best`.
 """
 
 from __future__ import annotations
