@@ -166,7 +166,8 @@ def test_a_language_model_is_asked_for_odds_and_writes_nothing(tmp_path: Path) -
     path = write(tmp_path / "one.jsonl", rows)
     command = ["eval", "agreement", str(path), "--faithfulness-engine", "logits", "--format", "json"]
     judged = [*command, "--judge-model", "smollm2-135m-instruct", "--set", f"store.directory={tmp_path / 'store'}"]
-    result = CliRunner().invoke(cli, [*judged, "--set", "generate.backend=extractive"])  # it writes no answers, either
+    # No model writes answers here; one judges all the same.
+    result = CliRunner().invoke(cli, [*judged, "--set", "generate.backend=extractive"])
     assert result.exit_code == 0, result.output
     data = json.loads(result.stdout)
     assert (data["engine"], data["model"], data["failed"]) == ("logits", "smollm2-135m-instruct", 0)

@@ -269,3 +269,9 @@ def test_the_report_says_what_is_left_out_and_why() -> None:
     page = html.page(runs.Run("r", report))
     assert "<li>1 declined &lt;really&gt;: Faithfulness</li>" in page
     assert to_json(report)["measures"]["Faithfulness"]["left_out"] == {"declined <really>": 1}
+
+
+def test_the_mean_of_no_question_is_null_in_json() -> None:
+    report = Report("answers", "set", "f", ("RefusalRecall",), (Scored("a", "q", {}),))
+    found = to_json(report)["measures"]["RefusalRecall"]
+    assert [found[name] for name in ("mean", "low", "high", "n")] == [None, None, None, 0]

@@ -101,7 +101,8 @@ def to_json(report: Report, *, questions: bool = True) -> dict[str, JSON]:
 
 
 def _measure(report: Report, name: str, i: Interval) -> dict[str, JSON]:
-    found: dict[str, JSON] = {**i.rounded(6), "n": i.n}
+    nothing: dict[str, JSON] = {"mean": None, "low": None, "high": None}
+    found: dict[str, JSON] = {**(i.rounded(6) if i.n else nothing), "n": i.n}
     if report.task == "answers":
         found["left_out"] = report.left_out(name)
         found["failed"] = sum(
