@@ -117,6 +117,8 @@ def run_answers(
     """
     names = answer_names(names, faithfulness_engine)
     tools = instruments(engine, corpus, faithfulness_engine)
+    asks = faithfulness_engine in ("logits", "judge")
+    asked = {"judge": judge.name} if asks and (judge := engine.judge) else {}
     scored: list[Scored] = []
     snapshots: set[str] = set()
     models: set[str] = set()
@@ -154,7 +156,7 @@ def run_answers(
         fingerprint=dataset.fingerprint,
         names=names,
         questions=tuple(scored),
-        about=_about(engine, corpus, snapshots, {"model": ", ".join(sorted(filter(None, models)))}),
+        about=_about(engine, corpus, snapshots, {"model": ", ".join(sorted(filter(None, models))), **asked}),
         notices=("unsupported claims were dropped before they could be counted: Faithfulness is of what was shown",)
         if engine.settings.verify.unsupported == "drop"
         else (),
