@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -189,7 +189,7 @@ class Trainer(Generic[Example]):
 
 
 def batches(
-    examples: Sequence[Example], size: int, seed: int, length: Any, pool: int = 40
+    examples: Sequence[Example], size: int, seed: int, length: Callable[[Example], int], pool: int = 40
 ) -> Iterator[list[Example]]:
     """Batches without end, the same for the same seed: shuffled, and sorted by length within a pool of batches."""
     epoch = 0

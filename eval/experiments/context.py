@@ -38,6 +38,8 @@ def opening(document: Document) -> str:
     return " ".join(document.text[block.start : block.end].split())[:SENTENCE] if block else ""
 
 
+_ORIGINAL = cutter.Cutter.context
+
 VARIANTS: dict[str, Words] = {
     "title and headings": lambda document, heading: (document.title, heading),
     "neither": lambda _, __: ("", ()),
@@ -79,9 +81,8 @@ def _context(words: Words) -> Callable[..., tuple[str, int]]:
     """`Cutter.context` with other words; code keeps its own."""
 
     def context(self: cutter.Cutter, heading: tuple[str, ...], own: tuple[str, ...] = ()) -> tuple[str, int]:
-        title, path = (own[0], own[1:]) if own else words(self.document, heading)
-        text = cutter.context_line(title, path, self.limit // cutter.CONTEXT_SHARE, self.length)
-        return text, self.length(text) + self._joint if text else 0
+        title, path = words(self.document, heading)
+        return _ORIGINAL(self, heading, own or (title, *path))
 
     return context
 

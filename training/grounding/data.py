@@ -22,6 +22,7 @@ from ragkit.text import analyse, rarity
 from ragkit.units import units
 from ragkit.verify.support import nearest
 from training.grounding.rules import corrupt, rewrite, surroundings
+from training.kinds import some_of_each_kind
 
 TRAINED_ON = {"mnli_dev": 1.0, "scitail_dev": 1.0, "fool-me-twice": 1.0, "snli_dev": 0.4, "snli_test": 0.4}
 """Entailment datasets whose licences allow it, and the share of each that is used: captions teach little here."""
@@ -175,10 +176,4 @@ def held_out_pairs(entailed: Path, tree: Path, seed: int, each: int = 120) -> li
     pairs = entailment(entailed, dict.fromkeys(HELD_OUT, 1.0), rng)
     pairs += [pair for pair in by_rule(documentation(tree), rng) if pair.evidence]
     rng.shuffle(pairs)
-    seen: Counter[str] = Counter()
-    kept = []
-    for pair in pairs:
-        seen[pair.kind] += 1
-        if seen[pair.kind] <= each:
-            kept.append(pair)
-    return kept
+    return some_of_each_kind(pairs, each)

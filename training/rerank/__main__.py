@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ragkit import Engine, config
 from ragkit.evaluation import datasets, run
+from training.kinds import some_of_each_kind
 from training.rerank.candidates import Group, groups
 from training.rerank.data import Query, documentation_queries, judged_queries, sample_tree, squad_as_beir
 
@@ -63,12 +64,11 @@ def gather(options: argparse.Namespace) -> tuple[list[Group], list[Group]]:
         stop += [query for query in asked if query.document in last]
         learned += [query for query in asked if query.document not in last]
         random.Random(options.seed).shuffle(learned)
-        seen: Counter[str] = Counter()
-        shuffled = random.Random(options.seed).sample(stop, len(stop))
-        stop = [query for query in shuffled if (seen.update([query.kind]) or seen[query.kind]) <= OF_A_KIND]
+        stop = some_of_each_kind(random.Random(options.seed).sample(stop, len(stop)), OF_A_KIND)
         for name, queries in (("training", learned), ("held out", stop)):
             print(f"{name}: {len(queries)} questions,", dict(sorted(Counter(one.kind for one in queries).items())))
-        return tuple(groups(engine, queries, out / "groups", options.seed) for queries in (learned, stop))  # type: ignore[return-value]
+        kept = out / "groups"
+        return groups(engine, learned, kept, options.seed), groups(engine, stop, kept, options.seed)
 
 
 def train(options: argparse.Namespace, learned: Sequence[Group], held_out: Sequence[Group]) -> None:

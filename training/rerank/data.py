@@ -12,12 +12,13 @@ import re
 import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from ragkit import Engine
 from ragkit.domain import Passage
-from ragkit.evaluation.datasets import Dataset
+from ragkit.evaluation.datasets import Dataset, json_lines
 from ragkit.evaluation.passages import View, plain
 from ragkit.evaluation.patterns import facts
 from ragkit.evaluation.phrasing import keywords, reworded
@@ -49,13 +50,11 @@ def sample_tree(source: Path, target: Path, count: int, seed: int) -> None:
     if target.is_dir():
         return
     files = sorted(path for path in source.rglob("*.html") if path.is_file() and path.stat().st_size > 3000)
-    partial = target.with_name(f"{target.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    for path in random.Random(f"{seed}-{source.name}").sample(files, min(count, len(files))):
-        copy = partial / path.relative_to(source)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, copy)
-    partial.rename(target)
+    with _whole(target) as partial:
+        for path in random.Random(f"{seed}-{source.name}").sample(files, min(count, len(files))):
+            copy = partial / path.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
 
 
 def documentation_queries(engine: Engine, corpus: str, seed: int) -> Iterator[Query]:
@@ -108,20 +107,15 @@ def squad_as_beir(folder: Path, target: Path, articles: int, each: int, seed: in
         pairs[_article(row["paragraph_id"])].append(row)
     chosen = sorted(rng.sample(sorted(pairs), min(articles, len(pairs))))
     asked = [row for name in chosen for row in rng.sample(pairs[name], min(each, len(pairs[name])))]
-    partial = target.with_name(f"{target.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
     names = sorted({_article(row["_id"]) for row in _rows(folder / "corpus.jsonl")} - set(chosen))
     kept = {*chosen, *rng.sample(names, min(2 * articles, len(names)))}
     documents = [row for row in _rows(folder / "corpus.jsonl") if _article(row["_id"]) in kept]
-    _write(partial / "corpus.jsonl", documents)
-    _write(
-        partial / "queries.jsonl",
-        [{"_id": f"q{at}", "text": _spelt(row["question"])} for at, row in enumerate(asked)],
-    )
+    queries = [{"_id": f"q{at}", "text": _spelt(row["question"])} for at, row in enumerate(asked)]
     judged = "".join(f"q{at}\t{row['paragraph_id']}\t1\n" for at, row in enumerate(asked))
-    (partial / "qrels.tsv").write_text(f"query-id\tcorpus-id\tscore\n{judged}", encoding="utf-8")
-    partial.rename(target)
+    with _whole(target) as partial:
+        _write(partial / "corpus.jsonl", documents)
+        _write(partial / "queries.jsonl", queries)
+        (partial / "qrels.tsv").write_text(f"query-id\tcorpus-id\tscore\n{judged}", encoding="utf-8")
 
 
 def judged_queries(engine: Engine, dataset: Dataset, corpus: str) -> Iterator[Query]:
@@ -134,6 +128,16 @@ def judged_queries(engine: Engine, dataset: Dataset, corpus: str) -> Iterator[Qu
             yield Query(question.text, dataset.name, corpus, passages, right[0])
 
 
+@contextmanager
+def _whole(target: Path) -> Iterator[Path]:
+    """A folder to fill, which becomes `target` when all of it is there."""
+    partial = target.with_name(f"{target.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    yield partial
+    partial.rename(target)
+
+
 def _article(id: str) -> str:
     return id.partition("#")[0]
 
@@ -144,8 +148,7 @@ def _spelt(question: str) -> str:
 
 
 def _rows(path: Path) -> Iterator[dict[str, str]]:
-    with path.open(encoding="utf-8") as file:
-        yield from map(json.loads, file)
+    return (row for _, row in json_lines(path))
 
 
 def _write(path: Path, rows: Iterable[Mapping[str, str]]) -> None:
