@@ -380,12 +380,8 @@ class Engine:
 
     def _asked(self) -> Generator:
         """The judge. Raises ModelUnsuitable when the settings name none."""
-        if (judge := self.judge) is None:
-            raise ModelUnsuitable(
-                f"generate.backend {self.settings.generate.backend} has no language model that could judge",
-                "name one with --set verify.judge_model=NAME, or use the engine fast",
-            )
-        return judge
+        hint = "name one with --set verify.judge_model=NAME, or use the engine fast"
+        return self._opened.required(self.judge, "that could judge", hint)
 
     def _asked_for_odds(self) -> Judge:
         """The judge, if it can be asked for odds."""

@@ -128,14 +128,12 @@ class Resources:
             settings, model_file=file, threads=self.settings.thread_count, offline=self.settings.offline
         )
 
-    def language_model(self, purpose: str, instead: str) -> Generator:
-        """The language model. Raises ModelUnsuitable when the settings name none: what for, and what does without."""
-        if self.generator is None:
-            raise ModelUnsuitable(
-                f"generate.backend {self.settings.generate.backend} has no language model {purpose}",
-                f"use --set generate.backend=llama, or {instead}",
-            )
-        return self.generator
+    def required(self, model: Generator | None, purpose: str, hint: str) -> Generator:
+        """`model`. Raises ModelUnsuitable when the settings name none: what for, and what to do."""
+        if model is None:
+            backend = self.settings.generate.backend
+            raise ModelUnsuitable(f"generate.backend {backend} has no language model {purpose}", hint)
+        return model
 
     @cached_property
     def prompts(self) -> Prompts:

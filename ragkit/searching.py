@@ -196,8 +196,10 @@ class _Search:
             return expansion.written(
                 method,
                 asked.text,
-                lambda: opened.language_model(
-                    "to expand a query with", "--query-expansion none, feedback, acronyms or parts"
+                lambda: opened.required(
+                    opened.generator,
+                    "to expand a query with",
+                    "use --set generate.backend=llama, or --query-expansion none, feedback, acronyms or parts",
                 ),
                 name=opened.settings.generate.model,
                 folder=self._store.directory / "expansions",

@@ -259,10 +259,11 @@ class _Bars:
         if what != self._what:
             self._what, self._said = what, now
             self._pace = Pace()
-        rate = self._pace.at(now, done)
+            self._pace.at(now, done)
         if now - self._said < self.LINE_SECONDS:
             return
         self._said = now
+        rate = self._pace.at(now, done)
         bytes_ = total >= 1_000_000
         of = f" of {human_bytes(total) if bytes_ else total}" if total else ""
         parts = [f"{human_bytes(rate) if bytes_ else f'{rate:.0f}'}/s"] if rate >= 1 else []

@@ -202,6 +202,7 @@ def agreement(
     """
     from ragkit.evaluation import agreement as agreements
     from ragkit.evaluation import judged
+    from ragkit.verify import ASKING
 
     state.override("verify.judge_model", judge_model)
     answered = {path for path in files if judged.holds_judged(path)}
@@ -215,7 +216,7 @@ def agreement(
         ]
         compared = judged.metrics(engine.embedder, settings.lexical.language) if answers else {}
         beside = [judged.measure(items, compared, name=name, progress=progress) for name, items in answers]
-        asked = engine.judge if claims and engine_name in ("logits", "judge") else None
+        asked = engine.judge if claims and engine_name in ASKING else None
         used = asked.name if asked else settings.embed.model
     data = agreements.to_json(
         found, engine=engine_name, model=used, threshold=settings.verify.min_support, judged=beside

@@ -31,6 +31,7 @@ from ragkit.evaluation.names import BESIDE, answer_names, worst_scores
 from ragkit.evaluation.progress import progressing
 from ragkit.evaluation.rankings import Ranking
 from ragkit.evaluation.report import Report, Scored
+from ragkit.verify import ASKING
 
 if TYPE_CHECKING:
     from ragkit import Engine
@@ -117,8 +118,7 @@ def run_answers(
     """
     names = answer_names(names, faithfulness_engine)
     tools = instruments(engine, corpus, faithfulness_engine)
-    asks = faithfulness_engine in ("logits", "judge")
-    asked = {"judge": judge.name} if asks and (judge := engine.judge) else {}
+    asked = {"judge": judge.name} if faithfulness_engine in ASKING and (judge := engine.judge) else {}
     scored: list[Scored] = []
     snapshots: set[str] = set()
     models: set[str] = set()

@@ -15,11 +15,12 @@ from ragkit.domain.answers import Answer, Claim, Draft, Quote, Status
 from ragkit.roles import Embedder
 from ragkit.text import analyse
 from ragkit.verify.claims import Piece, cite, is_refusal, pieces, statements
-from ragkit.verify.grounding import ENGINES, ground, supports
+from ragkit.verify.grounding import ASKING, ENGINES, ground, supports
 from ragkit.verify.relevance import Relevance, relevance
 from ragkit.verify.support import Evidence, Measured
 
 __all__ = [
+    "ASKING",
     "DECLINED",
     "ENGINES",
     "Relevance",

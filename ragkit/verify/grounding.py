@@ -23,6 +23,8 @@ from ragkit.verify.support import Evidence, Measured
 from ragkit.verify.verdict import decide
 
 ENGINES = ("fast", "words", "logits", "judge")
+ASKING = ("logits", "judge")
+"""The engines that ask a language model."""
 EVIDENCE_UNITS = 8
 """Units of the text that are shown to the language model, in the text's order."""
 EVIDENCE_CHARACTERS = 1600
