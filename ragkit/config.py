@@ -206,6 +206,9 @@ class VerifySettings:
     judge_model: str = setting(
         "", "Language model that the faithfulness engines logits and judge ask; empty takes generate.model."
     )
+    nli_model: str = setting(
+        "nli-deberta-v3-xsmall", "Cross-encoder of the faithfulness engine nli: one with a label called entailment."
+    )
 
 
 @dataclass(frozen=True, slots=True)

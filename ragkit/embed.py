@@ -1,19 +1,19 @@
 """Turn texts into unit vectors, by a prepared ONNX encoder or by sentence-transformers.
 
-Knows prefixes, pooling done, and the manifest that `models prepare` wrote; knows nothing of indexes, of where
+Knows prefixes and pooling done; knows nothing of indexes, of where
 models come from, or of how they were measured. One embedder may be used from several threads.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from ragkit.domain import Progress, Span, text_hash
 from ragkit.encoder import TOKENIZER, Encoder, TextTokenizer
-from ragkit.errors import ModelCorrupt, ModelNotFound, ModelUnsuitable
+from ragkit.errors import ModelUnsuitable
+from ragkit.prepared import read_manifest
 from ragkit.roles import Embedder
 from ragkit.units import contents
 
@@ -24,7 +24,6 @@ Kind = Literal["query", "passage"]
 
 NAME_SHARE = 0.25
 """How much of the vector of a passage of source code is that of its symbol's name."""
-MANIFEST = "manifest.json"
 
 
 def open_embedder(directory: Path, threads: int, batch_tokens: int = 0) -> OnnxEmbedder | SentenceTransformerEmbedder:
@@ -32,24 +31,10 @@ def open_embedder(directory: Path, threads: int, batch_tokens: int = 0) -> OnnxE
 
     `batch_tokens` 0 takes what was measured to be best. Raises ModelNotFound, ModelCorrupt, ModelUnsuitable.
     """
-    manifest = read_manifest(directory)
+    manifest = read_manifest(directory, "embedder")
     if manifest["engine"] == "sentence-transformers":
         return SentenceTransformerEmbedder(directory, threads)
     return OnnxEmbedder(directory, threads, batch_tokens)
-
-
-def read_manifest(directory: Path) -> dict[str, Any]:
-    """What `models prepare` wrote about an embedder."""
-    path = directory / MANIFEST
-    try:
-        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ModelNotFound(f"{directory} holds no prepared model", "run `ragkit models prepare`") from error
-    except (OSError, ValueError) as error:
-        raise ModelCorrupt(f"{path} cannot be read: {error}", "run `ragkit models prepare --force`") from error
-    if manifest.get("role") != "embedder":
-        raise ModelUnsuitable(f"{manifest.get('name', directory)} is a {manifest.get('role')}, not an embedder")
-    return manifest
 
 
 class PartsEmbedder(Embedder, Protocol):
@@ -71,7 +56,7 @@ class OnnxEmbedder:
     """
 
     def __init__(self, directory: Path, threads: int, batch_tokens: int = 0) -> None:
-        manifest = read_manifest(directory)
+        manifest = read_manifest(directory, "embedder")
         self.name: str = manifest["name"]
         self.fingerprint: str = manifest["fingerprint"]
         self.dimension: int = manifest["dimension"]
@@ -133,7 +118,7 @@ class SentenceTransformerEmbedder:
     """An embedder run by sentence-transformers itself: any architecture it knows, several times slower."""
 
     def __init__(self, directory: Path, threads: int = 0) -> None:
-        manifest = read_manifest(directory)
+        manifest = read_manifest(directory, "embedder")
         self.name: str = manifest["name"]
         self.fingerprint: str = manifest["fingerprint"]
         self.dimension: int = manifest["dimension"]

@@ -351,9 +351,10 @@ class Engine:
     def ground(self, statement: str, text: str, *, question: str = "", engine: str = "fast") -> Grounding:
         """Whether `text` bears out `statement`, sentence by sentence; no corpus is needed.
 
-        `engine` is fast, as in the check of every answer; words, which compares word by word; logits, which also
-        asks a language model for the odds of Yes against No; or judge, which lets it write one of the two. The model
-        is `verify.judge_model`, or the generator; the threshold is `verify.min_support`.
+        `engine` is fast, as in the check of every answer; words, which compares word by word; nli, which asks
+        the cross-encoder of `verify.nli_model` whether the text entails the claim; logits, which also asks a language
+        model for the odds of Yes against No; or judge, which lets it write one of the two. The language model is
+        `verify.judge_model`, or the generator; the threshold is `verify.min_support`.
         """
         from ragkit.verify import ENGINES, ground
 
@@ -368,6 +369,7 @@ class Engine:
             judge=self._asked_for_odds() if engine == "logits" else None,
             generator=self._asked() if engine == "judge" else None,
             by_words=engine == "words",
+            entailment=self._opened.entailment if engine == "nli" else None,
             language=self.settings.lexical.language,
         )
 

@@ -1,13 +1,12 @@
 """Score hits again with something slower and better than the indexes, and reorder them.
 
-Either the embedder, sentence by sentence, or a cross-encoder, which reads question and passage together. Knows hits,
-scores and the manifest of a prepared cross-encoder; knows nothing of indexes or of how the hits were found.
+Either the embedder, sentence by sentence, or a cross-encoder, which reads question and passage together. Knows hits
+and scores; knows nothing of indexes or of how the hits were found.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ragkit.domain import Hit, Passage, StageScore
 from ragkit.encoder import Encoder
-from ragkit.errors import ModelCorrupt, ModelNotFound, ModelUnsuitable
+from ragkit.prepared import read_manifest
 from ragkit.roles import Embedder
 from ragkit.text import analyse, rarity
 from ragkit.units import contents
@@ -74,24 +73,10 @@ def blend(reranked: float, fused: float, weight: float) -> float:
 
 def open_reranker(directory: Path, threads: int) -> OnnxReranker | CrossEncoderReranker:
     """The cross-encoder that `models prepare` left in `directory`; its model is read when it is first used."""
-    manifest = read_manifest(directory)
+    manifest = read_manifest(directory, "reranker")
     if manifest["engine"] == "sentence-transformers":
         return CrossEncoderReranker(directory, threads)
     return OnnxReranker(directory, threads)
-
-
-def read_manifest(directory: Path) -> dict[str, Any]:
-    """What `models prepare` wrote about a cross-encoder. Raises ModelNotFound, ModelCorrupt, ModelUnsuitable."""
-    path = directory / "manifest.json"
-    try:
-        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ModelNotFound(f"{directory} holds no prepared model", "run `ragkit models prepare`") from error
-    except (OSError, ValueError) as error:
-        raise ModelCorrupt(f"{path} cannot be read: {error}", "run `ragkit models prepare --force`") from error
-    if manifest.get("role") != "reranker":
-        raise ModelUnsuitable(f"{manifest.get('name', directory)} is a {manifest.get('role')}, not a reranker")
-    return manifest
 
 
 class SentenceReranker:
@@ -175,7 +160,7 @@ class OnnxReranker:
     weight = CROSS_ENCODER_WEIGHT
 
     def __init__(self, directory: Path, threads: int = 1) -> None:
-        manifest = read_manifest(directory)
+        manifest = read_manifest(directory, "reranker")
         self.name: str = manifest["name"]
         self._max_tokens: int = manifest["max_tokens"]
         self._encoder = Encoder(
@@ -202,7 +187,7 @@ class CrossEncoderReranker:
     def __init__(self, directory: Path, threads: int = 0) -> None:
         from ragkit.encoder import TOKENIZER, TextTokenizer
 
-        manifest = read_manifest(directory)
+        manifest = read_manifest(directory, "reranker")
         self.name: str = manifest["name"]
         self._max_tokens: int = manifest["max_tokens"]
         self._source = directory / manifest["source_directory"]

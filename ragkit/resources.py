@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ragkit.domain import Progress, Vectors
     from ragkit.index.snapshot import Snapshot
     from ragkit.prompting import Prompts
-    from ragkit.roles import Embedder, Generator, Reranker
+    from ragkit.roles import Embedder, Entailment, Generator, Reranker
     from ragkit.store import Store
 
 
@@ -48,7 +48,7 @@ class Resources:
         for snapshot in self._snapshots.values():
             snapshot.close()
         self._snapshots.clear()
-        for name in ("store", "generator", "own_judge", "embedder", "reranker"):
+        for name in ("store", "generator", "own_judge", "embedder", "entailment", "reranker"):
             close = getattr(self.__dict__.pop(name, None), "close", None)
             if close and self.given.get(name) is None:
                 close()
@@ -119,6 +119,14 @@ class Resources:
     def judge(self) -> Generator | None:
         """The language model that is asked about claims: one of its own, or the one that writes."""
         return self.own_judge if self.settings.verify.judge_model else self.generator
+
+    @cached_property
+    def entailment(self) -> Entailment:
+        """The model of `verify.nli_model`, prepared on first use."""
+        from ragkit.entailment import open_entailment
+
+        prepared = self.prepared(self.settings.verify.nli_model, "nli")
+        return open_entailment(prepared, self.settings.thread_count)
 
     def _open_generator(self, settings: GenerateSettings) -> Generator:
         from ragkit.generate import open_generator

@@ -69,6 +69,17 @@ class Judge(Protocol):
         ...
 
 
+class Entailment(Protocol):
+    """Says of two texts whether the first entails the second."""
+
+    @property
+    def name(self) -> str: ...
+
+    def entailed(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        """P(the first text entails the second) of each pair, in [0, 1]."""
+        ...
+
+
 class DenseIndex(Protocol):
     """Nearest neighbours by inner product."""
 

@@ -16,6 +16,7 @@ from ragkit.cli.main import cli
 from ragkit.errors import DatasetError, ModelUnsuitable, UsageError
 from ragkit.evaluation import agreement
 from ragkit.testing import HashEmbedder, ScriptedGenerator
+from ragkit.verify.grounding import together
 
 TEXT = "Backups run every night at 02:00. They are kept for 30 days.\n\nThe web interface listens on port 8443.\n"
 CLAIMS = [
@@ -85,12 +86,27 @@ def test_what_the_text_says_is_supported_and_what_it_does_not_say_is_not(tmp_pat
     assert found["Backups are kept for 90 days."].claims[0].missing == ("90",)
 
 
-def test_a_statement_is_as_well_supported_as_its_worst_sentence(tmp_path: Path) -> None:
+def test_a_statement_half_of_which_is_not_supported_is_not_supported(tmp_path: Path) -> None:
     with engine(tmp_path) as opened:
         found = opened.ground("Backups are kept for 30 days. Penguins live in Antarctica.", TEXT)
     assert [claim.text for claim in found.claims] == ["Backups are kept for 30 days.", "Penguins live in Antarctica."]
-    assert found.support == min(claim.support for claim in found.claims)
+    one, two = (claim.support for claim in found.claims)
+    assert found.support == pytest.approx((one + 2 * two) / 3)
     assert not found.supported
+
+
+def test_a_sentence_that_is_not_there_is_worse_than_one_that_is(tmp_path: Path) -> None:
+    with engine(tmp_path) as opened:
+        for name, there in (("Oslo", 0), ("Debian", 1)):
+            text = f"{TEXT}\nThe packages for Debian were built by hand."
+            found = opened.ground(f"The packages for {name} were built by hand.", text)
+            assert (found.support > 0.8) == there, found.support
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_what_all_sentences_have_together_lies_between_the_worst_and_their_mean(supports: list[float]) -> None:
+    assert min(supports) - 1e-9 <= together(supports) <= math.fsum(supports) / len(supports) + 1e-9
 
 
 @pytest.mark.parametrize(("statement", "text"), [("", TEXT), ("Backups run.", ""), ("  ", "  ")])
@@ -172,3 +188,6 @@ def test_a_language_model_is_asked_for_odds_and_writes_nothing(tmp_path: Path) -
     data = json.loads(result.stdout)
     assert (data["engine"], data["model"], data["failed"]) == ("logits", "smollm2-135m-instruct", 0)
     assert 0.0 <= data["auroc"] <= 1.0
+    # What was asked is known: the same figures come back, with the seconds that they took then.
+    again = json.loads(CliRunner().invoke(cli, [*judged, "--set", "generate.backend=extractive"]).stdout)
+    assert again == data

@@ -47,11 +47,11 @@ _OUT = click.option(
 _ENGINE = click.option(
     "--faithfulness-engine",
     "engine_name",
-    type=click.Choice(["fast", "words", "logits", "judge"]),
+    type=click.Choice(["fast", "words", "nli", "logits", "judge"]),
     default="fast",
     show_default=True,
-    help="fast: terms, vectors, exact words; words: word by word, by a small network; logits: the language model's "
-    "odds of Yes, too; judge: its Yes or No.",
+    help="fast: terms, vectors, exact words; words: word by word, by a small network; nli: a cross-encoder for "
+    "entailment; logits: the language model's odds of Yes, too; judge: its Yes or No.",
 )
 
 
@@ -166,7 +166,7 @@ def answers(
 ) -> None:
     """Ask every question and score the answers: faithfulness, correctness, context, citations, refusals, costs.
 
-    Faithfulness is always that of the engine fast; another engine adds FaithfulnessWords, -Logits or -Judge.
+    Faithfulness is always that of the engine fast; another engine adds FaithfulnessWords, -NLI, -Logits or -Judge.
     """
     from ragkit.evaluation import datasets, run
 
@@ -189,16 +189,24 @@ def answers(
 @_ENGINE
 @judge_option
 @first_option("items of each file")
+@click.option("--fresh", is_flag=True, help="Ask the language model again what it was asked already.")
 @format_option("jsonl", "md")
 @pass_state
 def agreement(
-    state: State, files: tuple[Path, ...], engine_name: str, judge_model: str | None, limit: int | None, format_: str
+    state: State,
+    files: tuple[Path, ...],
+    engine_name: str,
+    judge_model: str | None,
+    limit: int | None,
+    fresh: bool,
+    format_: str,
 ) -> None:
     """Compare the faithfulness check, or the correctness of answers, with human labels: balanced accuracy, AUROC,
     F1, kappa, correlations.
 
     FILE holds one JSON object a line: claims with context, claim, label (1: supported) and, if there is one,
     question; or answers with question, reference, answer, label (1: right); or pairs of answers with other, too.
+    What a language model said is kept in the store: interrupted, the same command goes on.
     """
     from ragkit.evaluation import agreement as agreements
     from ragkit.evaluation import judged
@@ -211,13 +219,16 @@ def agreement(
     with state.engine() as engine:
         progress, settings = engine.progress, engine.settings
         found = [
-            agreements.measure(engine, items, name=name, faithfulness_engine=engine_name, progress=progress)
+            agreements.measure(
+                engine, items, name=name, faithfulness_engine=engine_name, fresh=fresh, progress=progress
+            )
             for name, items in claims
         ]
         compared = judged.metrics(engine.embedder, settings.lexical.language) if answers else {}
         beside = [judged.measure(items, compared, name=name, progress=progress) for name, items in answers]
         asked = engine.judge if claims and engine_name in ASKING else None
-        used = asked.name if asked else settings.embed.model
+        own = settings.verify.nli_model if engine_name == "nli" else settings.embed.model
+        used = asked.name if asked else own
     data = agreements.to_json(
         found, engine=engine_name, model=used, threshold=settings.verify.min_support, judged=beside
     )

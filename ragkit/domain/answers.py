@@ -94,10 +94,10 @@ class GroundedClaim:
 
 @dataclass(frozen=True, slots=True)
 class Grounding:
-    """Whether a text bears out a statement: as well as it bears out its worst claim."""
+    """Whether a text bears out a statement."""
 
     support: float
-    """In [0, 1]."""
+    """In [0, 1]: the mean of the claims', the lowest counted twice."""
     supported: bool
     claims: tuple[GroundedClaim, ...]
     engine: str

@@ -18,7 +18,10 @@ from typing import TYPE_CHECKING, Literal
 from ragkit.domain import JSON, Progress
 from ragkit.errors import DatasetError, ModelError, RagkitError, SettingsError, StoreError
 from ragkit.evaluation.datasets import json_lines
+from ragkit.evaluation.fingerprints import digest, grounding
+from ragkit.evaluation.progress import progressing
 from ragkit.evaluation.tables import aligned, piped
+from ragkit.verify import ASKING
 
 if TYPE_CHECKING:
     import numpy as np
@@ -103,31 +106,64 @@ def measure(
     *,
     name: str,
     faithfulness_engine: str = "fast",
+    fresh: bool = False,
     progress: Progress | None = None,
 ) -> Agreement:
     """Score every item with the engine's grounding check and compare with the labels.
 
-    The threshold is `verify.min_support`. Raises what every item would meet, such as a missing model.
+    The threshold is `verify.min_support`. What a language model was asked is kept in the store with the seconds it
+    took, and not asked again unless `fresh`. Raises what every item would meet, such as a missing model.
     """
     threshold = engine.settings.verify.min_support
+    kept = _Kept(engine, faithfulness_engine, fresh) if faithfulness_engine in ASKING else None
     scores: list[float] = []
     errors: dict[str, str] = {}
-    began = time.perf_counter()
-    for done, item in enumerate(items):
-        if progress:
-            progress(name, done, len(items))
+    seconds = 0.0
+    for item in progressing(items, name, progress):
+        if kept and (known := kept.find(item)):
+            scores.append(known[0])
+            seconds += known[1]
+            continue
+        began = time.perf_counter()
         try:
             found = engine.ground(item.claim, item.context, question=item.question, engine=faithfulness_engine)
-            scores.append(found.support if math.isfinite(found.support) else 0.0)
         except _SETUP:
             raise
         except RagkitError as error:
             scores.append(0.0)
             errors[item.id] = str(error)
-    if progress:
-        progress(name, len(items), len(items))
-    seconds = time.perf_counter() - began
+            seconds += time.perf_counter() - began
+            continue
+        took = time.perf_counter() - began
+        scores.append(found.support if math.isfinite(found.support) else 0.0)
+        seconds += took
+        if kept:
+            kept.keep(item, scores[-1], took)
     return compare(name, [item.label for item in items], scores, threshold, seconds=seconds, errors=errors)
+
+
+class _Kept:
+    """Scores that a language model was asked for, in the store: a measurement of hours can be interrupted."""
+
+    def __init__(self, engine: Engine, faithfulness_engine: str, fresh: bool) -> None:
+        from ragkit.store import Evaluations
+
+        self._results = Evaluations(engine.store)
+        self._recipe = grounding(engine, faithfulness_engine)
+        self._fresh = fresh
+
+    def find(self, item: Item) -> tuple[float, float] | None:
+        """Support, and the seconds it took."""
+        key = self._key(item)
+        found = None if self._fresh else self._results.results([key]).get(key)
+        return (float(found["support"]), float(found["seconds"])) if isinstance(found, dict) else None
+
+    def keep(self, item: Item, support: float, seconds: float) -> None:
+        """Remember a score."""
+        self._results.keep(self._key(item), {"support": support, "seconds": seconds})
+
+    def _key(self, item: Item) -> str:
+        return digest("ground", self._recipe, item.question, item.context, item.claim)
 
 
 def compare(

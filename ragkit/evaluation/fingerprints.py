@@ -88,6 +88,20 @@ def models(engine: Engine, task: Task) -> dict[str, JSON]:
     return found
 
 
+def grounding(engine: Engine, faithfulness_engine: str) -> dict[str, JSON]:
+    """What decides how well a text bears out a claim by an engine that asks a language model, besides the two."""
+    settings = engine.settings
+    asked = settings.verify.judge_model or settings.generate.model
+    return {
+        "engine": faithfulness_engine,
+        "embedder": engine.embedder.fingerprint,
+        "judge": _of_model(settings, asked, "generator") or asked,
+        "context_tokens": settings.generate.context_tokens,
+        "language": settings.lexical.language,
+        "code": code(),
+    }
+
+
 def _of_model(settings: Settings, name: str, role: str) -> str:
     """The fingerprint of a model that is prepared already, or "": it is not, or it is no model of its own."""
     from ragkit.errors import ModelError

@@ -59,6 +59,7 @@ COSTS = frozenset(metric.name for metric in METRICS if metric.cost)
 CORE = tuple(metric.name for metric in METRICS if metric.core)
 BESIDE: Mapping[str, str] = {
     "words": "FaithfulnessWords",
+    "nli": "FaithfulnessNLI",
     "logits": "FaithfulnessLogits",
     "judge": "FaithfulnessJudge",
 }

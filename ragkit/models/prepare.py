@@ -25,9 +25,9 @@ from ragkit.errors import MissingExtra, ModelError, ModelUnsuitable
 from ragkit.files import write_whole
 from ragkit.models import catalogue, resolve
 from ragkit.models.resolve import ModelFiles, Weights, hash_file
+from ragkit.prepared import MANIFEST
 
 VERSION = 1
-MANIFEST = "manifest.json"
 Prefer = Literal["speed", "fidelity"]
 MAX_DIVERGENCE = {"speed": 0.5, "fidelity": 0.02}
 """Mean nats between a re-quantised language model's next-token distributions and the shipped file's: where speed is

@@ -2,7 +2,8 @@
 
     python -m training.grounding.fit DIR [-n 300] [--seed 7]
 
-DIR holds JSONL files as `ragkit eval agreement` reads them. Of a claim of several sentences the worst one counts.
+DIR holds JSONL files as `ragkit eval agreement` reads them. Of a statement of several sentences all count, the worst
+one twice.
 Every set and label weighs the same. Each set is scored with weights fitted without it; the weights that are printed
 last are fitted on all the sets of FITTED_ON, and are what `ragkit/verify/support.py` holds.
 """
@@ -24,6 +25,7 @@ from ragkit.domain import Context, Source
 from ragkit.evaluation.agreement import Item, auroc, balanced_accuracy, load_items
 from ragkit.verify.alignment import open_aligner
 from ragkit.verify.claims import statements
+from ragkit.verify.grounding import together
 from ragkit.verify.support import CAP, PREMISE, Evidence, Measured
 
 FITTED_ON = (
@@ -35,12 +37,15 @@ FITTED_ON = (
     "ragtruth_summary_test",
 )
 MODELS: Mapping[str, tuple[str, ...]] = {
-    "words": ("coverage", "lowest", "learned", "negation"),
-    "without the network": ("coverage", "lowest", "negation"),
-    "terms and vectors": ("coverage", "pairs", "cosine", "negation"),
+    "words": ("coverage", "lowest", "learned", "negation", "names"),
+    "words without the network": ("coverage", "lowest", "negation", "names"),
+    "terms": ("coverage", "pairs", "negation", "names"),
+    "fast without names": ("coverage", "pairs", "cosine", "negation"),
+    "fast": ("coverage", "pairs", "cosine", "negation", "names"),
 }
-"""Features of each; the last is what the engine `fast` has, and the others are compared with it."""
+"""Features of each; the others are compared with the last."""
 ROUNDS = 5
+"""Which claim is the worst depends on the weights, and the weights on which is."""
 RESAMPLES = 1000
 
 
@@ -74,24 +79,31 @@ def fit(rows: Sequence[Labelled], features: Sequence[str]) -> np.ndarray:
     counts = Counter((row.set, row.label) for row in rows)
     shares = [100 / counts[row.set, row.label] for row in rows]
     labels = [row.label for row in rows]
-    weights = np.array([0.0, *(1.0 if name != "negation" else 0.0 for name in features)])
+    weights = np.array([0.0, *(-1.0 if name in ("negation", "names") else 1.0 for name in features)])
     for _ in range(ROUNDS):
-        worst = np.array([table[(table @ weights[1:]).argmin()] for table in tables])
-        centre, spread = worst.mean(axis=0), worst.std(axis=0) + 1e-9
-        model = LogisticRegression(C=0.1, max_iter=500).fit((worst - centre) / spread, labels, sample_weight=shares)
+        means = np.array([_mean(table, weights) for table in tables])
+        centre, spread = means.mean(axis=0), means.std(axis=0) + 1e-9
+        model = LogisticRegression(C=0.1, max_iter=500).fit((means - centre) / spread, labels, sample_weight=shares)
         slopes = model.coef_[0] / spread
         weights = np.array([model.intercept_[0] - slopes @ centre, *slopes])
     return weights
 
 
+def _mean(table: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The mean of the claims' features, the worst claim's counted twice."""
+    worst = table[(table @ weights[1:]).argmin()]
+    mean: np.ndarray = (table.sum(axis=0) + worst) / (len(table) + 1)
+    return mean
+
+
 def support(row: Labelled, features: Sequence[str], weights: np.ndarray) -> float:
-    """Of the statement: that of its worst claim, as `Evidence` gives it."""
+    """Of the statement, as `ground` gives it."""
     logits = _table(row, features) @ weights[1:] + weights[0]
     found = []
     for one, logit in zip(row.claims, logits, strict=True):
         value = (PREMISE if one.presumes else 1.0) / (1 + np.exp(-logit)) if one.window else 0.0
         found.append(min(value, CAP) if one.missing else value)
-    return float(min(found))
+    return together(found)
 
 
 def _table(row: Labelled, features: Sequence[str]) -> np.ndarray:
