@@ -50,7 +50,7 @@ SETS = (
 PLAIN = {"rerank.model": "none"}
 VARIANTS: Mapping[str, tuple[Mode, Mapping[str, object]]] = {
     "BM25": ("lexical", PLAIN),
-    "dense": ("dense", PLAIN),
+    "dense": ("dense", {**PLAIN, "retrieve.document_share": 0.0}),  # passages alone
     "rank fusion": ("hybrid", {**PLAIN, "retrieve.fusion": "rrf"}),
     "not reranked": ("hybrid", PLAIN),
     "default": ("hybrid", {}),

@@ -114,6 +114,11 @@ class RetrieveSettings:
         "convex", "convex adds the cosine and the share of the best BM25 score; rrf adds reciprocal ranks."
     )
     dense_weight: float = setting(0.75, "Weight of the dense side in convex fusion; the lexical side has the rest.")
+    document_share: float = setting(
+        0.3,
+        "Of a passage's dense score, the share of its document's vector, the mean of its passages; less in long "
+        "documents, none in source code.",
+    )
     rrf_k: int = setting(60, "The constant of reciprocal-rank fusion.")
     candidates: int = setting(100, "Hits asked of each index before fusion.")
     limit: int = setting(10, "Hits returned by a search.")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ragkit.config import RetrieveSettings
     from ragkit.domain import ChunkIds, Vectors
     from ragkit.domain.queries import Expansion
-    from ragkit.roles import DenseIndex, Embedder, LexicalIndex
+    from ragkit.roles import DenseIndex, DocumentIndex, Embedder, LexicalIndex
 
 
 K = TypeVar("K", int, str)
@@ -127,13 +127,15 @@ def retrieve(
     words: str | None = None,
     group_of: Mapping[int, int] | None = None,
     expansion: Expansion | None = None,
+    documents: DocumentIndex | None = None,
 ) -> Retrieved:
     """Search the indexes that `settings.mode` names and fuse what they return; at most `limit` entries.
 
     An index that is None is not asked (nor is `dense` without an embedder), whatever the mode. Only ids in
     `allowed` come back, when it is given. The lexical index is asked for `words`, when they are not all of the query.
     Of passages with the same number in `group_of`, near-duplicates, the best one comes back. An `expansion` adds
-    terms to the lexical query, and vectors whose mean with the query's is searched for.
+    terms to the lexical query, and vectors whose mean with the query's is searched for. With `documents`, the cosine
+    of a passage's document has a share in its dense score; the stage `document` tells it.
     """
     limit = settings.limit if limit is None else limit
     depth = max(limit, settings.candidates)
@@ -141,19 +143,26 @@ def retrieve(
     terms = text.analyse(query if words is None else words, language)
     asked = terms if expansion is None else terms * expansion.own + list(expansion.terms)
     lists: dict[str, list[Ranked]] = {}
+    near: Mapping[int, tuple[float, float]] = {}
     clock = Stopwatch()
     if dense is not None and embedder is not None and settings.mode != "lexical":
         with clock("embed"):
             vector = _vector(query, embedder, expansion)
         with clock("dense"):
             lists["dense"] = dense.search(vector, depth, allowed)
+        if documents is not None:
+            with clock("documents"):
+                near = documents.near(vector, [entry.id for entry in lists["dense"]])
     if lexical is not None and settings.mode != "dense":
         with clock("lexical"):
             lists["lexical"] = lexical.search(asked, depth, allowed) if asked else []
     with clock("fuse"):
-        fused = _once(_fuse(lists, settings), group_of or {})
+        fused = _once(
+            _fuse({**lists, **_with_documents(lists, near, settings.document_share)}, settings), group_of or {}
+        )
         ranked = tuple(Ranked(id, score) for id, score in list(fused.items())[:limit])
-        stages = _stages(lists, {entry.id for entry in ranked})
+        told = {"document": [Ranked(id, cosine) for id, (_, cosine) in near.items()]} if near else {}
+        stages = _stages({**lists, **told}, {entry.id for entry in ranked})
     return Retrieved(ranked, stages, tuple(dict.fromkeys(terms)), clock.seconds)
 
 
@@ -186,6 +195,19 @@ def _fuse(lists: Mapping[str, Sequence[Ranked]], settings: RetrieveSettings) -> 
     return fuse_scores(
         list(scores.values()), [weights[stage] for stage in scores], [_BOUNDS[stage] for stage in scores]
     )
+
+
+def _with_documents(
+    lists: Mapping[str, Sequence[Ranked]], near: Mapping[int, tuple[float, float]], share: float
+) -> dict[str, list[Ranked]]:
+    """The dense list with each score moved towards that of the passage's document; nothing when none has one."""
+    if not near:
+        return {}
+    moved = []
+    for entry in lists["dense"]:
+        says, cosine = near.get(entry.id, (0.0, 0.0))
+        moved.append(Ranked(entry.id, entry.score + share * says * (cosine - entry.score)))
+    return {"dense": _ordered(moved)}
 
 
 def _once(scores: Mapping[int, float], group_of: Mapping[int, int]) -> dict[int, float]:

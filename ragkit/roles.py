@@ -5,7 +5,7 @@ Knows what each role promises; knows nothing of who plays it. `ragkit.testing` h
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from ragkit.domain import Passage, Progress, Ranked, Span
@@ -85,6 +85,14 @@ class DenseIndex(Protocol):
 
     def search(self, vector: Vectors, limit: int, allowed: ChunkIds | None = None) -> list[Ranked]:
         """`vector` has shape (dimension,); only ids in `allowed` come back, when it is given."""
+        ...
+
+
+class DocumentIndex(Protocol):
+    """What the documents of chunks are about as a whole."""
+
+    def near(self, vector: Vectors, ids: Sequence[int]) -> Mapping[int, tuple[float, float]]:
+        """Of each chunk whose document has a vector: how much it says of the chunk, in (0, 1], and its cosine."""
         ...
 
 

@@ -242,6 +242,7 @@ class _Search:
             allowed=allowed,
             words=words,
             group_of=snapshot.duplicates.group_of if settings.duplicates == "once" else None,
+            documents=snapshot.documents if settings.document_share else None,
             expansion=expansion,
         )
 

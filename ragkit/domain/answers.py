@@ -97,7 +97,7 @@ class Grounding:
     """Whether a text bears out a statement."""
 
     support: float
-    """In [0, 1]: the mean of the claims', the lowest counted twice."""
+    """In [0, 1]: the mean of the claims', the lowest counted twice; the lowest where a language model was asked."""
     supported: bool
     claims: tuple[GroundedClaim, ...]
     engine: str

@@ -43,13 +43,12 @@ _HITS_PER_DOCUMENT = 5
 
 
 def prepare_corpus(engine: Engine, dataset: Dataset) -> str:
-    """Ingest a BEIR set, unless this engine's store holds it already, cut and embedded as it would be now.
+    """Ingest a BEIR set, or bring it up to date, cut and embedded as the settings say.
 
     Returns the corpus's name, which changes with the dataset's content, the settings and the embedder.
     """
     name = corpus_name(engine, dataset)
-    if not any(status.corpus.name == name and status.snapshot for status in engine.corpora()):
-        engine.ingest_documents(dataset.documents(), corpus=name)
+    engine.ingest_documents(dataset.documents(), corpus=name)  # quick, if nothing changed since
     return name
 
 

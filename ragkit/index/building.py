@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ragkit.errors import SnapshotError
-from ragkit.index import acronyms, dense, duplicates, lexical, versions, vocabulary
+from ragkit.index import acronyms, dense, documents, duplicates, lexical, versions, vocabulary
 from ragkit.index.manifest import (
     ACRONYMS_FILE,
     DENSE_FILE,
+    DOCUMENTS_FOLDER,
     DUPLICATES_FOLDER,
     LEXICAL_FOLDER,
     MANIFEST,
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from ragkit.domain import ChunkIds
     from ragkit.store import CorpusWriter, SnapshotRecord
 
+CODE_FORMATS = ("python", "source")
+"""A file of source code is about many things: its mean finds none of its functions better (eval/LOG.md)."""
 BLOCK = 4096
 """Chunks whose texts are read at a time."""
 
@@ -66,6 +69,7 @@ def build(
     parts.write_words(aside)
     parts.write_duplicates(aside / DUPLICATES_FOLDER)
     parts.write_versions(aside / VERSIONS_FOLDER)
+    parts.write_documents(aside / DOCUMENTS_FOLDER)
     files = {
         path.relative_to(aside).as_posix(): {"size": path.stat().st_size, "sha256": sha256_of(path)}
         for path in sorted(aside.rglob("*"))
@@ -190,6 +194,18 @@ class _Parts:
         store = self._writer.store
         documents = [About(one.id, one.path, one.title, one.metadata) for one in store.documents(self._record)]
         versions.write(folder, find(documents, store.document_text), *store.owners(self._record))
+
+    def write_documents(self, folder: Path) -> None:
+        store, record, base, known = self._writer.store, self._record, self._base, self._base_manifest
+        same = base is not None and known is not None and known.embedder == record.embedder
+        documents.write(
+            folder,
+            base.directory / DOCUMENTS_FOLDER if base is not None and same else None,
+            store.owners(record),
+            self._blocks,
+            self._writer.dimension(record.embedder),
+            apart=[one.id for one in store.documents(record) if one.format in CODE_FORMATS],
+        )
 
     def _blocks(self, after: int = 0) -> Iterator[Any]:
         return self._writer.vectors(self._record.embedder, self._record.id, after)

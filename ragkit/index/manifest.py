@@ -13,16 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from ragkit.errors import SnapshotError
-from ragkit.index import dense, duplicates, lexical, versions
+from ragkit.index import dense, documents, duplicates, lexical, versions
 
 FORMAT = 1
 """Version of the folder's layout."""
 MANIFEST, DENSE_FILE, LEXICAL_FOLDER = "manifest.json", "dense.faiss", "lexical"
 VOCABULARY_FILE, ACRONYMS_FILE, DUPLICATES_FOLDER = "vocabulary.tsv", "acronyms.tsv", "duplicates"
-VERSIONS_FOLDER = "versions"
+VERSIONS_FOLDER, DOCUMENTS_FOLDER = "versions", "documents"
 VERSIONS = f"{VERSIONS_FOLDER}/{versions.VERSIONS_FILE}"
 SIGNATURES = f"{DUPLICATES_FOLDER}/{duplicates.SIGNATURES_FILE}"
-DERIVED = {VOCABULARY_FILE, ACRONYMS_FILE, VERSIONS, SIGNATURES}
+DOCUMENT_VECTORS = f"{DOCUMENTS_FOLDER}/{documents.VECTORS_FILE}"
+DERIVED = {VOCABULARY_FILE, ACRONYMS_FILE, VERSIONS, SIGNATURES, DOCUMENT_VECTORS}
 """Files that a snapshot of an earlier ragkit may lack."""
 
 

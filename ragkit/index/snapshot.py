@@ -19,11 +19,13 @@ from typing import IO, TYPE_CHECKING
 from ragkit.errors import CorpusNotFound, RagkitError, SnapshotError
 from ragkit.index import dense, lexical
 from ragkit.index.acronyms import Acronyms
+from ragkit.index.documents import DocumentVectors
 from ragkit.index.duplicates import Duplicates
 from ragkit.index.lock import writer_lock
 from ragkit.index.manifest import (
     ACRONYMS_FILE,
     DENSE_FILE,
+    DOCUMENTS_FOLDER,
     DUPLICATES_FOLDER,
     LEXICAL_FOLDER,
     MANIFEST,
@@ -57,6 +59,7 @@ class Snapshot:
         self.vocabulary = Vocabulary(record.directory / VOCABULARY_FILE)
         self.acronyms = Acronyms(record.directory / ACRONYMS_FILE)
         self.duplicates = Duplicates(record.directory / DUPLICATES_FOLDER)
+        self.documents = DocumentVectors(record.directory / DOCUMENTS_FOLDER)
         self.versions = DocVersions(record.directory / VERSIONS_FOLDER)
         self._lease = _lease(record.directory / MANIFEST)
         try:
