@@ -33,10 +33,10 @@ def test_a_corpus_that_was_never_ingested_is_named(plain_environment: dict[str, 
     assert done.stdout == ""
 
 
-def test_an_unknown_measure_is_named(plain_environment: dict[str, str]) -> None:
-    done = ragkit(plain_environment, "eval", "retrieval", "--dataset", str(DATASET), "--measure", "Recal@5")
+def test_an_unknown_metric_is_named(plain_environment: dict[str, str]) -> None:
+    done = ragkit(plain_environment, "eval", "retrieval", "--dataset", str(DATASET), "--metric", "Recal@5")
     assert done.returncode == 1
-    assert "unknown measure 'Recal@5'" in done.stderr
+    assert "unknown metric 'Recal@5'" in done.stderr
 
 
 @pytest.mark.slow

@@ -52,7 +52,7 @@ def test_the_order_given_is_the_order_judged() -> None:
 
 @pytest.mark.parametrize("name", ["nDCG", "nDCG@", "nDCG@0", "nDCG@x", "Recal@5", "P@5", ""])
 def test_an_unknown_measure_is_refused_by_name(name: str) -> None:
-    with pytest.raises(EvaluationError, match="unknown measure"):
+    with pytest.raises(EvaluationError, match="unknown metric"):
         score_rankings({"q": {"a": 1}}, {"q": ["a"]}, [name])
 
 

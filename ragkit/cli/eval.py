@@ -26,7 +26,7 @@ from ragkit.cli.options import (
     model_option,
     no_llm_option,
     no_rerank_option,
-    rank_measures_option,
+    rank_metrics_option,
 )
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ for _command in (*eval_runs.COMMANDS, *eval_data.COMMANDS):
 @_CORPUS
 @_FIRST
 @click.option("-k", "cutoff", type=click.IntRange(1), default=10, show_default=True, help="Length of the rankings.")
-@rank_measures_option
+@rank_metrics_option
 @mode_option
 @no_rerank_option
 @click.option("--level", type=click.Choice(["document", "passage"]), help="What is ranked.  [default: the finest]")
@@ -129,7 +129,7 @@ def retrieval(
 @eval_.command(short_help="Score the run of any system, as TREC writes it.")
 @click.argument("run", type=FILE)
 @dataset_option("The questions, or a folder in BEIR layout.")
-@rank_measures_option
+@rank_metrics_option
 @format_option("jsonl", "md")
 def score(run: Path, dataset: Path, names: tuple[str, ...], format_: str) -> None:
     """Score RUN, the rankings of any system as TREC writes them: `query Q0 document rank score tag`."""
@@ -145,7 +145,7 @@ def score(run: Path, dataset: Path, names: tuple[str, ...], format_: str) -> Non
 @_FIRST
 @no_llm_option
 @model_option()
-@click.option("--measure", "names", multiple=True, metavar="NAME", help="Only this measure; repeatable.")
+@click.option("--metric", "names", multiple=True, metavar="NAME", help="Only this metric; repeatable.")
 @_ENGINE
 @judge_option
 @format_option("jsonl", "md")

@@ -75,8 +75,8 @@ expansion_option = click.option(
     type=click.Choice(get_args(ExpansionMethod)),
     help="Ask for more than the query says; docs/search.md tells what each adds.",
 )
-rank_measures_option = click.option(
-    "--measure", "names", multiple=True, metavar="NAME", help="Such as Recall@20 or MAP; repeatable."
+rank_metrics_option = click.option(
+    "--metric", "names", multiple=True, metavar="NAME", help="Such as Recall@20 or MAP; repeatable."
 )
 
 

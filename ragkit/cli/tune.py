@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @corpus_option(OF_A_SET)
 @dataset_option("Questions that say where their answer is.")
 @first_option()
-@click.option("--measure", default="nDCG@10", show_default=True, metavar="NAME", help="What is to be raised.")
+@click.option("--metric", default="nDCG@10", show_default=True, metavar="NAME", help="What is to be raised.")
 @click.option("--folds", type=click.IntRange(2), default=5, show_default=True, help="Parts of the cross-validation.")
 @chunk_size_option("Also try this chunk size, which reads the documents again; repeatable.")
 @click.option(
@@ -46,7 +46,7 @@ def tune(
     corpus: str,
     dataset: Path,
     limit: int | None,
-    measure: str,
+    metric: str,
     folds: int,
     chunk_sizes: tuple[int, ...],
     write: Path | None,
@@ -63,8 +63,8 @@ def tune(
     space = tuning.axes(state.settings, chunk_sizes)
     start = {key: config.get(state.settings, key) for key in space}
     with progress_bars(state) as progress:
-        scores = _Scores(state, corpus, dataset, limit, measure, progress)
-        found = tuning.tune(scores, space, start, measure, folds)
+        scores = _Scores(state, corpus, dataset, limit, metric, progress)
+        found = tuning.tune(scores, space, start, metric, folds)
     if format_ == "json":
         emit(tuning.to_json(found))
     else:
@@ -77,13 +77,13 @@ class _Scores:
     """Each question's score under some settings: a run of an experiment, kept in the store like any other."""
 
     def __init__(
-        self, state: State, corpus: str, dataset: Path, limit: int | None, measure: str, progress: Progress
+        self, state: State, corpus: str, dataset: Path, limit: int | None, metric: str, progress: Progress
     ) -> None:
         self._state = state
         self._corpus = corpus
         self._dataset = dataset
         self._limit = limit
-        self._measure = measure
+        self._metric = metric
         self._progress = progress
         self._tried = 0
         self._embedder: Embedder | None = None
@@ -98,7 +98,7 @@ class _Scores:
             f"tune[{label}]",
             self._dataset,
             corpus=self._corpus,
-            metrics=(self._measure,),
+            metrics=(self._metric,),
             limit=self._limit,
             settings=values,
         )
@@ -108,7 +108,7 @@ class _Scores:
             self._opened,
             progress=self._shown,
         )[0]
-        return {one.id: one.scores[self._measure] for one in run.report.questions}
+        return {one.id: one.scores[self._metric] for one in run.report.questions}
 
     def _opened(self, settings: Settings) -> Engine:
         """An engine under some settings; all of them share one embedder, which embeds no text twice."""

@@ -114,7 +114,7 @@ def _ir_name(name: str) -> str:
     base, at, cutoff = name.partition("@")
     if base not in _IR_NAMES or (at and not (cutoff.isdigit() and int(cutoff) > 0)) or not (at or base == "MAP"):
         known = ", ".join(f"{known}@k" for known in _IR_NAMES)
-        raise EvaluationError(f"unknown measure {name!r}", f"known are {known} and MAP")
+        raise EvaluationError(f"unknown metric {name!r}", f"known are {known} and MAP")
     return _IR_NAMES[base] + at + cutoff
 
 
