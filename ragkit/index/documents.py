@@ -103,9 +103,9 @@ def write(
     table = np.stack([documents[wanted], counts[wanted]], axis=1).astype(np.int64)
     vectors = np.zeros((len(table), dimension), dtype=np.float32)
     known = _known(base, table, vectors)
-    todo = ids[(row_of >= 0) & ~known[row_of]] if len(table) else ids[:0]
-    if len(todo):
-        for given, block in blocks(int(todo[0]) - 1):
+    unread = ids[(row_of >= 0) & ~known[row_of]] if len(table) else ids[:0]
+    if len(unread):
+        for given, block in blocks(int(unread[0]) - 1):
             at = row_of[np.searchsorted(ids, given)]
             use = (at >= 0) & ~known[at]
             np.add.at(vectors, at[use], block[use])
