@@ -98,8 +98,8 @@ def _why(hit: Hit, last: Hit) -> str:
     reasons = []
     for stage in hit.stages:
         other = needed.get(stage.stage)
-        if other is None or other.score is None:
-            continue
+        if other is None or other.score is None or (stage.stage == "document" and stage.score is None):
+            continue  # a document of one passage has no vector: that is no failing
         if stage.score is None:
             reasons.append("not reranked" if stage.stage == "rerank" else f"{stage.stage} did not find it")
         elif stage.score < other.score:

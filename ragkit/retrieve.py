@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 
 K = TypeVar("K", int, str)
+DOCUMENT = "document"
+"""The stage that tells how near a passage's whole document is."""
 Bounds: TypeAlias = tuple[float | None, float | None]
 """The lowest and the highest score that a list could hold; None where its own lowest or highest stands in."""
 
@@ -157,12 +159,14 @@ def retrieve(
         with clock("lexical"):
             lists["lexical"] = lexical.search(asked, depth, allowed) if asked else []
     with clock("fuse"):
-        fused = _once(
-            _fuse({**lists, **_with_documents(lists, near, settings.document_share)}, settings), group_of or {}
-        )
+        moved = _with_documents(lists, near, settings.document_share)
+        fused = _once(_fuse({**lists, **moved}, settings), group_of or {})
         ranked = tuple(Ranked(id, score) for id, score in list(fused.items())[:limit])
-        told = {"document": [Ranked(id, cosine) for id, (_, cosine) in near.items()]} if near else {}
-        stages = _stages({**lists, **told}, {entry.id for entry in ranked})
+        stages = _stages(lists, {entry.id for entry in ranked})
+        if near:
+            told = _document_stages(near)
+            nothing = StageScore(DOCUMENT, None, None)
+            stages = {id: (*found, told.get(id, nothing)) for id, found in stages.items()}
     return Retrieved(ranked, stages, tuple(dict.fromkeys(terms)), clock.seconds)
 
 
@@ -233,6 +237,13 @@ def _stages(lists: Mapping[str, Sequence[Ranked]], wanted: set[int]) -> dict[int
     return {
         id: tuple(stages.get(stage, StageScore(stage, None, None)) for stage in lists) for id, stages in found.items()
     }
+
+
+def _document_stages(near: Mapping[int, tuple[float, float]]) -> dict[int, StageScore]:
+    """What the documents said of each chunk; chunks of one document share its rank."""
+    cosines = sorted({cosine for _, cosine in near.values()}, reverse=True)
+    ranks = {cosine: rank for rank, cosine in enumerate(cosines, start=1)}
+    return {id: StageScore(DOCUMENT, ranks[cosine], cosine) for id, (_, cosine) in near.items()}
 
 
 def _ordered(entries: Sequence[Ranked]) -> list[Ranked]:
