@@ -91,12 +91,14 @@ def models(engine: Engine, task: Task) -> dict[str, JSON]:
 def grounding(engine: Engine, faithfulness_engine: str) -> dict[str, JSON]:
     """What decides how well a text bears out a claim by an engine that asks a language model, besides the two."""
     settings = engine.settings
+    judge = engine.judge  # opened first: a model that is only prepared now has its fingerprint from now on
     asked = settings.verify.judge_model or settings.generate.model
+    server = {key: config.get(settings, f"generate.{key}") for key in ("backend", "base_url", "context_tokens")}
     return {
         "engine": faithfulness_engine,
         "embedder": engine.embedder.fingerprint,
-        "judge": _of_model(settings, asked, "generator") or asked,
-        "context_tokens": settings.generate.context_tokens,
+        "judge": _of_model(settings, asked, "generator") or (judge.name if judge else ""),
+        **server,
         "language": settings.lexical.language,
         "code": code(),
     }
