@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 Mode: TypeAlias = Literal["hybrid", "dense", "lexical"]
 Expand: TypeAlias = Literal["none", "neighbours", "section"]
 ExpansionMethod: TypeAlias = Literal["none", "feedback", "acronyms", "paraphrases", "hyde", "parts"]
+FaithfulnessEngine: TypeAlias = Literal["fast", "words", "nli", "logits", "judge"]
 Outcome: TypeAlias = Literal["added", "updated", "renamed", "unchanged", "removed", "skipped", "failed"]
 
 ALPHA = 0.05

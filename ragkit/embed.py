@@ -1,7 +1,7 @@
 """Turn texts into unit vectors, by a prepared ONNX encoder or by sentence-transformers.
 
-Knows prefixes and pooling done; knows nothing of indexes, of where
-models come from, or of how they were measured. One embedder may be used from several threads.
+Knows prefixes and pooling done; knows nothing of indexes, of where models come from, or of how they were measured.
+One embedder may be used from several threads.
 """
 
 from __future__ import annotations

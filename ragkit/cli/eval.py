@@ -6,10 +6,11 @@ import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
+from ragkit.choices import FaithfulnessEngine
 from ragkit.cli import eval_data, eval_runs
 from ragkit.cli.common import Group, State, emit, emit_lines, pass_state, progress_bars
 from ragkit.cli.options import (
@@ -47,7 +48,7 @@ _OUT = click.option(
 _ENGINE = click.option(
     "--faithfulness-engine",
     "engine_name",
-    type=click.Choice(["fast", "words", "nli", "logits", "judge"]),
+    type=click.Choice(get_args(FaithfulnessEngine)),
     default="fast",
     show_default=True,
     help="fast: terms, vectors, exact words; words: word by word, by a small network; nli: a cross-encoder for "

@@ -90,6 +90,10 @@ class LineMap:
     numbers: tuple[int, ...] = ()
 
 
+CODE_FORMATS = ("python", "source")
+"""What `Document.format` is of source code."""
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """One file, read: its text, its structure, and the way back to the file's lines.

@@ -17,6 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ragkit.domain import CODE_FORMATS
 from ragkit.errors import SnapshotError
 from ragkit.index import acronyms, dense, documents, duplicates, lexical, versions, vocabulary
 from ragkit.index.manifest import (
@@ -39,10 +40,8 @@ from ragkit.versions import About, find
 if TYPE_CHECKING:
     from ragkit.config import DenseSettings, LexicalSettings
     from ragkit.domain import ChunkIds
-    from ragkit.store import CorpusWriter, SnapshotRecord
+    from ragkit.store import CorpusWriter, DocumentRecord, SnapshotRecord
 
-CODE_FORMATS = ("python", "source")
-"""A file of source code is about many things: its mean finds none of its functions better (eval/LOG.md)."""
 BLOCK = 4096
 """Chunks whose texts are read at a time."""
 
@@ -128,6 +127,10 @@ class _Parts:
         gone: ChunkIds = np.setdiff1d(self._old, self._ids, assume_unique=True)
         return gone
 
+    @cached_property
+    def _documents(self) -> list[DocumentRecord]:
+        return list(self._writer.store.documents(self._record))
+
     def write_dense(self, path: Path, settings: DenseSettings) -> dense.DenseFacts:
         record, base, known = self._record, self._base, self._base_manifest
         dimension = self._writer.dimension(record.embedder)
@@ -192,10 +195,11 @@ class _Parts:
 
     def write_versions(self, folder: Path) -> None:
         store = self._writer.store
-        documents = [About(one.id, one.path, one.title, one.metadata) for one in store.documents(self._record)]
-        versions.write(folder, find(documents, store.document_text), *store.owners(self._record))
+        about = [About(one.id, one.path, one.title, one.metadata) for one in self._documents]
+        versions.write(folder, find(about, store.document_text), *store.owners(self._record))
 
     def write_documents(self, folder: Path) -> None:
+        """Not of source code: a file is about many things, and its mean finds no function better (eval/LOG.md)."""
         store, record, base, known = self._writer.store, self._record, self._base, self._base_manifest
         same = base is not None and known is not None and known.embedder == record.embedder
         documents.write(
@@ -204,7 +208,7 @@ class _Parts:
             store.owners(record),
             self._blocks,
             self._writer.dimension(record.embedder),
-            apart=[one.id for one in store.documents(record) if one.format in CODE_FORMATS],
+            apart=[one.id for one in self._documents if one.format in CODE_FORMATS],
         )
 
     def _blocks(self, after: int = 0) -> Iterator[Any]:

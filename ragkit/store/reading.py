@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ragkit.domain import JSON, Document, Passage
+from ragkit.domain import CODE_FORMATS, JSON, Document, Passage
 from ragkit.domain.corpora import LedgerRow
 from ragkit.errors import CorpusEmpty, CorpusNotFound, StoreError
 from ragkit.filters import Filter, matches, parse, require_known
@@ -396,9 +396,9 @@ _TEXTS = """SELECT chunks.id AS id, chunks.context AS context, chunks.prefix AS 
 
 _SENTENCES = "SELECT text_hash, vectors FROM sentence_vectors WHERE embedder = :embedder"
 
-_CONTEXTS = """SELECT chunks.id AS id, chunks.context AS context
+_CONTEXTS = f"""SELECT chunks.id AS id, chunks.context AS context
     FROM chunks JOIN documents ON documents.id = chunks.document_id
-    WHERE documents.format IN ('python', 'source') AND chunks.context <> ''"""
+    WHERE documents.format IN {CODE_FORMATS} AND chunks.context <> ''"""
 
 
 def _seen(table: str) -> str:

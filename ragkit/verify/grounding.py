@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import get_args
 
+from ragkit.choices import FaithfulnessEngine
 from ragkit.domain import Context, Source
 from ragkit.domain.answers import GroundedClaim, Grounding, Message
 from ragkit.roles import Embedder, Entailment, Generator, Judge
@@ -22,7 +24,7 @@ from ragkit.verify.claims import statements
 from ragkit.verify.support import CAP, Evidence, Measured
 from ragkit.verify.verdict import decide
 
-ENGINES = ("fast", "words", "nli", "logits", "judge")
+ENGINES: tuple[str, ...] = get_args(FaithfulnessEngine)
 ASKING = ("logits", "judge")
 """The engines that ask a language model."""
 EVIDENCE_UNITS = 4
@@ -40,20 +42,11 @@ _SYSTEM = (
 _TASK = "Text:\n{text}\n\nStatement: {claim}\n\nIs the statement fully supported by the text? Answer Yes or No."
 
 
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """Support = 1 / (1 + exp(-(bias + fast * logit of the fast engine + log_odds * the model's log-odds)))."""
-
-    bias: float
-    fast: float
-    log_odds: float
-
-
 # The odds of Qwen2.5-Coder-1.5B and the fast engine's, simply added, decide as people do on .70 of WiCE's claims and
 # .69 of RAGTruth's summaries (100 and 70 statements, half of them supported). Those of 0.5B order .56 of the pairs
 # rightly on WiCE, so they get a weight that costs little (eval/LOG.md).
-CALIBRATION = Calibration(0.0, 1.0, 1.0)
-SMALL = Calibration(0.0, 1.0, 0.5)
+ODDS_WEIGHT, SMALL_ODDS_WEIGHT = 1.0, 0.5
+"""Support = 1 / (1 + exp(-(logit of the fast engine + weight * the model's log-odds)))."""
 SMALL_MODELS = ("smollm2-135m-instruct", "qwen2.5-coder-0.5b-instruct", "qwen2.5-0.5b-instruct")
 
 
@@ -135,12 +128,11 @@ def _judged(
     support: float, claims: Sequence[GroundedClaim], text: str, judge: Judge, language: str
 ) -> tuple[float, list[GroundedClaim]]:
     """The supports of the statement and of its claims by both engines; the lowest odds are the statement's."""
-    weights = SMALL if judge.name in SMALL_MODELS else CALIBRATION
+    weight = SMALL_ODDS_WEIGHT if judge.name in SMALL_MODELS else ODDS_WEIGHT
     odds = [judge.log_odds(_asked(claim.text, text, language), "Yes", "No") for claim in claims]
 
     def both(fast: float, said: float) -> float:
-        logit = math.log(max(fast, 1e-6) / max(1.0 - fast, 1e-6))
-        logit = weights.bias + weights.fast * logit + weights.log_odds * said
+        logit = math.log(max(fast, 1e-6) / max(1.0 - fast, 1e-6)) + weight * said
         return 1.0 / (1.0 + math.exp(-max(-50.0, min(50.0, logit))))
 
     found = [replace(claim, support=both(claim.support, said)) for claim, said in zip(claims, odds, strict=True)]
@@ -161,16 +153,15 @@ def _entailed(
     Such models are trained on premises of a sentence or two: they read the claim's window and the units nearest to it
     one by one, and all the evidence together. What must be exact is checked beside them.
     """
-    pairs: list[tuple[str, str]] = []
-    owners: list[int] = []
+    read: list[tuple[int, str]] = []
     for at, claim in enumerate(claims):
         units = evidence_units(claim.text, text, language)
         best = [" ".join(text[start:end].split()) for start, end in claim.spans]
         premises = dict.fromkeys((*best, *units[:PREMISES], "\n".join(units)))
-        pairs += [(premise, claim.text) for premise in premises if premise]
-        owners += [at] * sum(map(bool, premises))
+        read += [(at, premise) for premise in premises if premise]
     support = [0.0] * len(claims)
-    for at, probability in zip(owners, entailment.entailed(pairs), strict=True):
+    probabilities = entailment.entailed([(premise, claims[at].text) for at, premise in read])
+    for (at, _), probability in zip(read, probabilities, strict=True):
         support[at] = max(support[at], min(1.0, probability))
     return [
         replace(claim, support=min(value, CAP) if claim.missing else value)

@@ -3,9 +3,8 @@
     python -m training.grounding.fit DIR [-n 300] [--seed 7]
 
 DIR holds JSONL files as `ragkit eval agreement` reads them. Of a statement of several sentences all count, the worst
-one twice.
-Every set and label weighs the same. Each set is scored with weights fitted without it; the weights that are printed
-last are fitted on all the sets of FITTED_ON, and are what `ragkit/verify/support.py` holds.
+one twice. Every set and label weighs the same. Each set is scored with weights fitted without it; the weights that
+are printed last are fitted on all the sets of FITTED_ON, and are what `ragkit/verify/support.py` holds.
 """
 
 from __future__ import annotations
