@@ -10,7 +10,9 @@ import pytest
 
 from ragkit import Engine, Settings, config
 from ragkit.entailment import CrossEncoderEntailment, OnnxEntailment, entailing_label, open_entailment
-from ragkit.errors import ModelNotFound, ModelUnsuitable
+from ragkit.errors import ModelNotFound, ModelUnsuitable, OfflineError
+from ragkit.evaluation import agreement
+from ragkit.evaluation.agreement import Item
 from ragkit.models.prepare import prepare
 from ragkit.testing import HashEmbedder
 from ragkit.verify.grounding import ground
@@ -91,3 +93,11 @@ def test_the_engine_takes_the_model_that_the_settings_name(tmp_path: Path) -> No
         engine.ground("Backups run.", TEXT, engine="nli")
     with pytest.raises(ModelNotFound, match="ragkit models prepare"):
         open_entailment(tmp_path, 1)
+
+
+def test_a_model_that_is_not_there_stops_a_measurement_and_fails_no_item(tmp_path: Path) -> None:
+    values = {"store.directory": str(tmp_path), "models.directory": str(tmp_path / "models"), "offline": True}
+    item = Item("1", "", TEXT, "Backups run every night.", 1)
+    missing = pytest.raises(OfflineError, match="nli-deberta-v3-xsmall is not on this machine")
+    with Engine(config.replace(Settings(), values), embedder=HashEmbedder()) as engine, missing:
+        agreement.measure(engine, [item], name="one", faithfulness_engine="nli")

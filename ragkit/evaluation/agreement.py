@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ragkit.domain import JSON, Progress
-from ragkit.errors import DatasetError, ModelError, RagkitError, SettingsError, StoreError
+from ragkit.errors import DatasetError, RagkitError
 from ragkit.evaluation.datasets import json_lines
 from ragkit.evaluation.fingerprints import digest, grounding
 from ragkit.evaluation.progress import progressing
+from ragkit.evaluation.run import SETUP
 from ragkit.evaluation.tables import aligned, piped
 from ragkit.verify import ASKING
 
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from ragkit import Engine
 
 _LABELS: Mapping[object, int] = {1: 1, 0: 0, "1": 1, "0": 0, "true": 1, "false": 0}
-_SETUP = (ModelError, SettingsError, StoreError)
 SAMPLES = 1000
 
 
@@ -127,7 +127,7 @@ def measure(
         began = time.perf_counter()
         try:
             found = engine.ground(item.claim, item.context, question=item.question, engine=faithfulness_engine)
-        except _SETUP:
+        except SETUP:
             raise
         except RagkitError as error:
             scores.append(0.0)

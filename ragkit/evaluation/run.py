@@ -21,6 +21,7 @@ from ragkit.errors import (
     ModelError,
     OfflineError,
     RagkitError,
+    SettingsError,
     SnapshotError,
     StoreError,
 )
@@ -36,7 +37,7 @@ from ragkit.verify import ASKING
 if TYPE_CHECKING:
     from ragkit import Engine
 
-SETUP = (CorpusError, SnapshotError, StoreError, ModelError, MissingExtra, OfflineError)
+SETUP = (SettingsError, CorpusError, SnapshotError, StoreError, ModelError, MissingExtra, OfflineError)
 """Errors that every question would meet: they end the run. Any other is one question's, and counts."""
 _HITS_PER_DOCUMENT = 5
 """Passages asked for, for each document of the ranking: several may come from the same one."""
