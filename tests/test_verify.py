@@ -14,8 +14,9 @@ from ragkit.domain.answers import Answer, Draft
 from ragkit.generate import extract
 from ragkit.testing import HashEmbedder
 from ragkit.verify import DECLINED, abstain, relevance, verify
-from ragkit.verify.claims import cite, is_refusal, pieces
-from ragkit.verify.support import exact_terms, found_in
+from ragkit.verify.claims import cite, is_refusal, pieces, statements
+from ragkit.verify.support import exact_terms, found_in, without_attribution
+from ragkit.verify.times import same_time
 
 BACKUP = """Backups run every night at 02:00.
 
@@ -149,6 +150,49 @@ def test_an_announcement_with_nothing_left_to_announce_goes_too() -> None:
     assert answer.text == "Backups run every night at 02:00 [1]."
 
 
+def test_an_announcement_cannot_bring_in_what_no_source_has() -> None:
+    listed = "\n- Backups are kept for 30 days.\n- The port is 8443."
+    assert check("Set `admin_password` to hunter2 as follows:" + listed).text.startswith("- Backups")
+    assert check("Set `listen_port` as follows:" + listed).text.startswith("Set `listen_port` as follows:")
+    assert check("# Since 1999" + listed).text.startswith("- Backups")
+
+
+@pytest.mark.parametrize(
+    "draft",
+    [
+        "Sure! Backups are kept for 30 days.",
+        "Great question! Backups are kept for 30 days. I hope this helps!",
+        "Backups are kept for 30 days. Let me know if you have any other questions.",
+        "Certainly.\n\nBackups are kept for 30 days.\n\nIf you need more details, feel free to ask.",
+    ],
+)
+def test_words_to_the_reader_are_no_claims(draft: str) -> None:
+    answer = check(draft)
+    assert (answer.status, answer.text) == ("answered", "Backups are kept for 30 days [1].")
+
+
+def test_what_only_announces_is_no_statement() -> None:
+    assert statements("Here's the summary in 93 words:\n\nPods restart. Nodes do not.") == [
+        "Pods restart.",
+        "Nodes do not.",
+    ]
+    assert statements("Based on the text, here are the steps: stop it.") == [
+        "Based on the text, here are the steps: stop it."
+    ]
+    assert statements("Sure enough, it fails. Thanks to caching, it is fast.") == [
+        "Sure enough, it fails.",
+        "Thanks to caching, it is fast.",
+    ]
+    assert check("Sure! The sources do not answer this question. Backups are kept for 30 days.").status == "abstained"
+
+
+def test_who_says_it_is_no_part_of_the_claim() -> None:
+    assert without_attribution("The guide also explains that pods restart.") == "pods restart."
+    assert without_attribution("The text field is required.") == "The text field is required."
+    answer = check("According to the documentation, backups are kept for 30 days.")
+    assert answer.claims[0].support == check("backups are kept for 30 days.").claims[0].support
+
+
 def test_code_is_a_claim_of_its_own() -> None:
     assert check("Run:\n\n```\nvault restore --from FILE\n```").status == "answered"
     assert check("Run:\n\n```\nvault destroy --all\n```").status == "abstained"
@@ -173,8 +217,43 @@ def test_what_must_be_exact() -> None:
     assert not found_in("1.2", "version 1.2.3")
     assert found_in("3", "keep three copies")
     assert found_in("1,000", "1000 files")
+    assert found_in("4", "stars: 4.0")
+    assert not found_in("4", "version 4.1")
+    assert not found_in("4.0", "version 4")
     assert found_in("auth.providers.guest", "auth: providers: guest: true")
     assert not found_in("auth.providers.github", "auth: providers: guest: true")
+
+
+@pytest.mark.parametrize(
+    ("time", "text", "same"),
+    [
+        ("2:00 am", "every night at 02:00", True),
+        ("2 a.m.", "every night at 02:00", True),
+        ("8:00 PM", "Monday: 11:0-20:0", True),
+        ("8:00 PM", "from 8:00 to 10:00 PM", True),
+        ("8:00", "at 8 p.m.", True),
+        ("12:30 am", "at 0:30", True),
+        ("12 pm", "at 12:00", True),
+        ("8:00 PM", "at 8:00", False),
+        ("8:00 PM", "at 8:00 AM", False),
+        ("8:00 AM", "at 18:00", False),
+        ("8:00", "at 8:30", False),
+        ("21:00", "at 9 am", False),
+    ],
+)
+def test_a_time_of_day_is_the_same_however_it_is_spelt(time: str, text: str, same: bool) -> None:
+    assert same_time(time, text) is same
+    assert found_in(time, text.lower()) is same
+
+
+@given(st.integers(0, 23), st.integers(0, 59))
+def test_a_time_of_day_is_itself_on_either_clock(hour: int, minute: int) -> None:
+    half = f"{(hour - 1) % 12 + 1}:{minute:02} {'am' if hour < 12 else 'pm'}"
+    whole = f"{hour:02}:{minute:02}"
+    assert exact_terms(f"It starts at {whole} and at {half}, on 3 hosts.") == [whole, half, "3"]
+    assert same_time(half, f"at {whole}")
+    assert same_time(whole, f"at {half}")
+    assert not same_time(half, f"at {(hour + 1) % 24:02}:{minute:02}")
 
 
 # ---------------------------------------------------------------- declining

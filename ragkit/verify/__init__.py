@@ -63,11 +63,12 @@ def verify(
     """Check every claim of the draft against the sources, and keep what they bear out.
 
     A claim is supported when the sources it cites, or else the best other one, support it by at least
-    `settings.min_support`; the citation follows the proof. The answer abstains when the draft refuses or when
-    less of it is supported than `settings.min_supported_share`, and is partial when something was not. Snapshot,
-    timings and prompt hash are the caller's to add.
+    `settings.min_support`; the citation follows the proof. Headings and announcements claim nothing, and go when
+    they have a number, name or option that no source has; words to the reader ("Sure!") go in any case. The answer
+    abstains when the draft refuses or when less of it is supported than `settings.min_supported_share`, and is
+    partial when something was not. Snapshot, timings and prompt hash are the caller's to add.
     """
-    parts = pieces(draft.text)
+    parts = [piece for piece in pieces(draft.text) if piece.kind != "courtesy"]
     claims = [piece for piece in parts if piece.kind in ("claim", "code")]
     if not context.sources:
         return abstain(question, "no passage was found", draft=draft, context=context)
@@ -80,12 +81,14 @@ def verify(
     evidence = Evidence(context, embedder, language, question)
     measured = iter(evidence.measure([piece.text for piece in claims]))
     checked = [
-        _check(piece, next(measured), settings) if piece in claims else _Checked(piece)
+        _check(piece, next(measured), settings)
+        if piece in claims
+        else _Checked(piece, not evidence.lacks(piece.text))
         for piece in parts
         if piece.kind != "refusal"
     ]
-    bad = [one for one in checked if not one.supported]
     judged = [one for one in checked if one.piece.kind in ("claim", "code")]
+    bad = [one for one in judged if not one.supported]
     if settings.unsupported == "drop":
         if len(bad) == len(judged):
             reason = "nothing that the model wrote is borne out by the sources"
@@ -166,7 +169,7 @@ def _without_unsupported(checked: Sequence[_Checked]) -> list[_Checked]:
     following = 0
     for one in reversed(checked):
         if one.piece.kind in ("lead-in", "heading"):
-            if following:
+            if following and one.supported:
                 kept.append(one)
             following = 0
         elif one.supported:

@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 from ragkit.sentences import sentences
 from ragkit.text import fold
 
-PieceKind: TypeAlias = Literal["claim", "code", "lead-in", "heading", "refusal"]
+PieceKind: TypeAlias = Literal["claim", "code", "lead-in", "heading", "refusal", "courtesy"]
 
 _NUMBERS = r"\d{1,3}(?:\s*(?:,|;|&|and)\s*\d{1,3})*"
 _MARK = re.compile(
@@ -29,6 +29,23 @@ _REFERENCES = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _ENDINGS = ".!?。！？:"
+# Words to the reader that say nothing of the subject, and sentences that only announce what comes after them.
+_AGREED = (
+    r"(?:sure(?: thing)?|certainly|of course|absolutely|okay|ok|(?:great|good) question|no problem|happy to help)"
+)
+_COURTESY = re.compile(
+    rf"{_AGREED}[!.]*"
+    r"|thank(?:s| you)(?: (?:for|very|so) [\w ]{0,40})?[!.]*"
+    r"|i hope (?:this|that|it|these)\b[^:]{0,30}\b(?:helps?|helpful|useful|clear)\b[^:]{0,40}"
+    r"|(?:please )?(?:let me know|feel free to (?:ask|reach|let)|do not hesitate to)\b[^:]*"
+    r"|if you (?:have|need)\b[^:]*\b(?:let me know|feel free|just ask|happy to help|glad to help)\b[^:]*",
+    re.IGNORECASE,
+)
+_ANNOUNCED = re.compile(
+    rf"(?:{_AGREED}[!,.]? )?(?:(?:based on|according to)\b[^:]*?, )?"
+    r"(?:here(?:['’]s| is| are)|below (?:is|are)|the following (?:is|are))\b[^:]*:",
+    re.IGNORECASE,
+)
 
 _REFUSALS = re.compile(
     r"(?:sources?|documentation|documents?|context|text|passages?|information|excerpts?)(?: \w+){0,3}?"
@@ -93,6 +110,8 @@ def statements(text: str) -> list[str]:
 
     >>> statements("Two ways: Pods restart. [1]\\n\\n# Notes\\n- Nodes do not [2].")
     ['Two ways: Pods restart.', 'Nodes do not.']
+    >>> statements("Sure! Here is a summary:\\n\\nPods restart. I hope this helps!")
+    ['Pods restart.']
     """
     return [piece.text for piece in pieces(text) if piece.kind in ("claim", "code", "refusal")]
 
@@ -175,16 +194,19 @@ def _prefix_style(text: str) -> bool:
 def _kind(body: str) -> PieceKind:
     if _HEADING.match(body):
         return "heading"
+    if _COURTESY.fullmatch(body):
+        return "courtesy"
     return "refusal" if is_refusal(body) else "claim"
 
 
 def _lead_ins(found: Sequence[Piece]) -> list[Piece]:
-    """Sentences that only announce the list or the code after them."""
+    """Sentences that only announce what comes after them: a list or code, or whatever "Here is the answer:" does."""
     result = list(found)
     for at, piece in enumerate(found[:-1]):
         after = found[at + 1]
-        listed = after.kind == "code" or bool(_BULLET.search(after.lead.lstrip()))
-        if piece.kind == "claim" and piece.text.endswith(":") and listed:
+        announced = after.kind == "code" or bool(_BULLET.search(after.lead.lstrip()))
+        announced |= bool(_ANNOUNCED.fullmatch(piece.text))
+        if piece.kind == "claim" and piece.text.endswith(":") and announced:
             result[at] = replace(piece, kind="lead-in")
     return result
 

@@ -20,6 +20,7 @@ from ragkit.roles import Embedder
 from ragkit.text import analyse, fold_line, rarity
 from ragkit.units import Unit, contents
 from ragkit.verify.alignment import Aligner
+from ragkit.verify.times import is_time, same_time, times_in, without_times
 
 WINDOW = 3
 """Neighbouring units that may bear out one claim together."""
@@ -141,12 +142,17 @@ class Evidence:
 
     def measure(self, claims: Sequence[str]) -> list[dict[int, Measured]]:
         """For each claim, every source's support by its number. The vectors are made in one batch."""
+        claims = [without_attribution(claim) for claim in claims]
         measured = [self._by_terms(claim) for claim in claims]
         if self._aligner is not None:
             self._add_alignments(claims, measured, self._aligner)
         elif self._embedder is not None:
             self._add_cosines(claims, measured, self._embedder)
         return [{number: self._weighed(one) for number, one in found.items()} for found in measured]
+
+    def lacks(self, text: str) -> list[str]:
+        """Exact terms of a text that no source has."""
+        return [one for one in exact_terms(text) if not any(found_in(one, plain) for plain in self._exact.values())]
 
     def _by_terms(self, claim: str) -> dict[int, Measured]:
         terms = analyse(claim, self._language)
@@ -328,7 +334,31 @@ def names_in(claim: str) -> list[str]:
     >>> names_in("The tool runs on Debian, and Ada maintains `Foo` in Berlin. It is old.")
     ['debian', 'ada', 'berlin']
     """
-    return list(dict.fromkeys(fold_line(name) for name in _NAMED.findall(_CODE.sub(" ` ", claim))))
+    return list(dict.fromkeys(fold_line(name) for name in _NAMED.findall(without_times(_CODE.sub(" ` ", claim)))))
+
+
+# "According to the documentation", "The guide also explains that": who says it is no part of what is said.
+_SOURCE = (
+    r"(?:the|this|these|its)(?: \w+)? (?:articles?|authors?|documents?|documentation|guide|manual|page|passages?"
+    r"|reports?|sections?|sources?|text)"
+)
+_ATTRIBUTION = re.compile(
+    rf"(?:\w+, )?(?:according to {_SOURCE},? "
+    rf"|(?:as (?:stated|mentioned|described|explained|noted|shown) )?in {_SOURCE}, (?=\w)"
+    rf"|{_SOURCE}(?: also| further| then)?"
+    r" (?:says|states?|mentions?|argues?|describes?|explains?|notes?|suggests?|reports?|points? out|concludes?|shows?"
+    r"|specif(?:y|ies)|recommends?|emphasi[sz]es?|highlights?)(?: that)? )",
+    re.IGNORECASE,
+)
+
+
+def without_attribution(claim: str) -> str:
+    """The claim without the words at its beginning that only tell which text says it.
+
+    >>> without_attribution("According to the documentation, pods restart.")
+    'pods restart.'
+    """
+    return claim[match.end() :] if (match := _ATTRIBUTION.match(claim)) else claim
 
 
 def is_negative(text: str) -> bool:
@@ -339,11 +369,13 @@ def is_negative(text: str) -> bool:
 def exact_terms(claim: str) -> list[str]:
     """Numbers, versions, options, paths, identifiers and quoted words of a claim: what a source must spell the same.
 
-    >>> exact_terms("Set `size_tokens` to 256 with --chunk in v1.2.")
-    ['size_tokens', '--chunk', '256', 'v1.2']
+    >>> exact_terms("Set `size_tokens` to 256 with --chunk in v1.2 at 9:30 pm.")
+    ['size_tokens', '9:30 pm', '--chunk', '256', 'v1.2']
     """
     found = [word for match in _CODE.finditer(claim) for word in match[1].split()]
     rest = _CODE.sub(" ", claim)
+    found += times_in(rest)
+    rest = without_times(rest)
     found += [match[1].strip() for match in _QUOTED.finditer(rest)]
     found += [match[0] for match in _NAME.finditer(rest)]
     found += [match[0].rstrip(".,") for match in _NUMBER.finditer(_NAME.sub(" ", rest))]
@@ -361,11 +393,17 @@ def is_number(exact: str) -> bool:
 
 
 def found_in(exact: str, plain: str) -> bool:
-    """Whether a source, as `_plain` gives it, spells an exact term; a number may be spelt out."""
+    """Whether a source, as `_plain` gives it, spells an exact term.
+
+    A number may be spelt out, or have noughts behind its point; a time of day may be spelt otherwise.
+    """
     wanted = _plain(exact)
+    if is_time(wanted):
+        return same_time(wanted, plain)
     if is_number(wanted):
         number = wanted.removeprefix("v")
-        pattern = rf"(?<![\d.])v?{re.escape(number)}(?!\d|\.\d)"
+        noughts = r"(?:\.0+)?" if number.isdigit() else ""
+        pattern = rf"(?<![\d.])v?{re.escape(number)}{noughts}(?!\d|\.\d)"
         return bool(re.search(pattern, plain)) or any(
             spelt == number and re.search(rf"\b{word}\b", plain) for word, spelt in _SPELT.items()
         )
