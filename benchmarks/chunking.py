@@ -3,7 +3,7 @@
     python benchmarks/chunking.py --data DIR --embedder PREPARED [--dense] [--strategy NAME] [--size N] [--overlap N]
 
 DIR holds questions_df.csv and corpora/*.md of the chunking_evaluation data (Smith and Troynikov, 2024), whose
-measures these are, over characters: recall, the share of the excerpts that the hits hold; precision, the share of
+metrics these are, over characters: recall, the share of the excerpts that the hits hold; precision, the share of
 the hits that is excerpt; IoU, their intersection over their union, a passage counted as often as it is retrieved.
 Hits are the first that fill --tokens, as a prompt would hold them, so that chunks of all sizes compete fairly.
 PREPARED is a folder that `ragkit models prepare` made: its tokenizer counts tokens, and with --dense its model

@@ -24,7 +24,7 @@ from typing import cast
 
 from ragkit import Engine, Settings, config
 from ragkit.choices import Mode
-from ragkit.evaluation import datasets, measures, run
+from ragkit.evaluation import datasets, metrics, run
 from ragkit.evaluation.datasets import Dataset
 from ragkit.evaluation.report import Report
 
@@ -125,14 +125,14 @@ def compare(settings: Settings, dataset: Dataset, corpus: str) -> dict[str, Repo
 
 def tell(variant: str, report: Report, found: dict[str, Report]) -> None:
     found[variant] = report
-    print(f"  {variant:12} {MAIN} {report.measures[MAIN]}  {report.seconds['p50'] * 1000:.0f} ms", file=sys.stderr)
+    print(f"  {variant:12} {MAIN} {report.metrics[MAIN]}  {report.seconds['p50'] * 1000:.0f} ms", file=sys.stderr)
 
 
 # ---------------------------------------------------------------- tables
 
 
 def tables(reports: Scores) -> Iterator[str]:
-    """Markdown: the main measure of every variant, the gain over the better single one, and the default in full."""
+    """Markdown: the main metric of every variant, the gain over the better single one, and the default in full."""
     yield f"{MAIN} of each way to search, with 95 % bootstrap intervals over the questions:"
     yield ""
     yield from table(["collection", "n", *COLUMNS], [*by_set(reports), averages(reports)])
@@ -154,23 +154,23 @@ def tables(reports: Scores) -> Iterator[str]:
 
 def by_set(reports: Scores) -> Iterator[list[str]]:
     for name, variants in reports.items():
-        cells = [spell(report.measures[MAIN]) for report in variants.values()]
-        yield [name, str(variants["default"].measures[MAIN].n), *cells]
+        cells = [spell(report.metrics[MAIN]) for report in variants.values()]
+        yield [name, str(variants["default"].metrics[MAIN].n), *cells]
 
 
 def averages(reports: Scores) -> list[str]:
     cells = [spell(average(reports, variant, MAIN)) for variant in COLUMNS]
-    return ["**average**", str(sum(v["default"].measures[MAIN].n for v in reports.values())), *cells]
+    return ["**average**", str(sum(v["default"].metrics[MAIN].n for v in reports.values())), *cells]
 
 
-def average(reports: Scores, variant: str, name: str) -> measures.Interval:
-    return measures.average([list(scores(variants[variant], name).values()) for variants in reports.values()])
+def average(reports: Scores, variant: str, name: str) -> metrics.Interval:
+    return metrics.average([list(scores(variants[variant], name).values()) for variants in reports.values()])
 
 
 def gains(reports: Scores) -> Iterator[list[str]]:
     for name, variants in reports.items():
-        best = max(("BM25", "dense"), key=lambda single: variants[single].measures[MAIN].mean)
-        gain = measures.paired_bootstrap(scores(variants["default"], MAIN), scores(variants[best], MAIN))
+        best = max(("BM25", "dense"), key=lambda single: variants[single].metrics[MAIN].mean)
+        gain = metrics.paired_bootstrap(scores(variants["default"], MAIN), scores(variants[best], MAIN))
         yield [name, best, spell(gain.interval, signed=True), f"{gain.p:.3f}"]
 
 
@@ -178,7 +178,7 @@ def over_fusion(reports: Scores) -> Iterator[list[str]]:
     for name, variants in reports.items():
         cells = []
         for other in (FLOOR, "rank fusion"):
-            gain = measures.paired_bootstrap(scores(variants["default"], MAIN), scores(variants[other], MAIN))
+            gain = metrics.paired_bootstrap(scores(variants["default"], MAIN), scores(variants[other], MAIN))
             cells += [spell(gain.interval, signed=True), f"{gain.p:.3f}"]
         yield [name, *cells]
 
@@ -186,10 +186,10 @@ def over_fusion(reports: Scores) -> Iterator[list[str]]:
 def in_full(reports: Scores) -> Iterator[list[str]]:
     for name, variants in reports.items():
         report = variants["default"]
-        found = report.measures
-        cells = [f"{found[measure].mean:.3f}" for measure in NAMES]
+        found = report.metrics
+        cells = [f"{found[metric].mean:.3f}" for metric in NAMES]
         yield [name, str(report.about["level"]), *cells]
-    cells = [f"{average(reports, 'default', measure).mean:.3f}" for measure in NAMES]
+    cells = [f"{average(reports, 'default', metric).mean:.3f}" for metric in NAMES]
     yield ["**average**", "", *cells]
 
 
@@ -197,7 +197,7 @@ def scores(report: Report, name: str) -> dict[str, float]:
     return {scored.id: scored.scores[name] for scored in report.questions}
 
 
-def spell(interval: measures.Interval, *, signed: bool = False) -> str:
+def spell(interval: metrics.Interval, *, signed: bool = False) -> str:
     sign = "+" if signed else ""
     return f"{interval.mean:{sign}.3f} ({interval.low:{sign}.3f} to {interval.high:{sign}.3f})"
 
@@ -214,7 +214,7 @@ def figures(reports: Scores) -> dict[str, object]:
     return {
         name: {
             variant: {
-                "measures": {key: [i.mean, i.low, i.high, i.n] for key, i in report.measures.items()},
+                "metrics": {key: [i.mean, i.low, i.high, i.n] for key, i in report.metrics.items()},
                 "questions": {scored.id: scored.scores[MAIN] for scored in report.questions},
             }
             for variant, report in variants.items()

@@ -26,7 +26,7 @@ def compare(engine: Engine, folder: str, questions: str) -> dict[Mode, Report]:
 def main(folder: str, questions: str) -> None:
     with Engine() as engine:
         for mode, report in compare(engine, folder, questions).items():
-            print(f"{mode:8} nDCG@10 {report.measures['nDCG@10']}   Recall@5 {report.measures['Recall@5']}")
+            print(f"{mode:8} nDCG@10 {report.metrics['nDCG@10']}   Recall@5 {report.metrics['Recall@5']}")
 
 
 if __name__ == "__main__":

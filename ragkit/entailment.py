@@ -8,23 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from ragkit.encoder import Encoder
+from ragkit.cross_encoder import CrossEncoder, open_cross_encoder
 from ragkit.errors import ModelUnsuitable
-from ragkit.prepared import read_manifest
 
 STAGE = "entail"
 
 
-def open_entailment(directory: Path, threads: int) -> OnnxEntailment | CrossEncoderEntailment:
+def open_entailment(directory: Path, threads: int) -> CrossEncoderEntailment:
     """The cross-encoder that `models prepare` left in `directory`; its model is read when it is first used.
 
     Raises ModelNotFound, ModelCorrupt, and ModelUnsuitable for a model without a label for entailment.
     """
-    if read_manifest(directory, "nli")["engine"] == "sentence-transformers":
-        return CrossEncoderEntailment(directory, threads)
-    return OnnxEntailment(directory, threads)
+    return CrossEncoderEntailment(open_cross_encoder(directory, "nli", threads))
 
 
 def entailing_label(labels: Sequence[str], name: str) -> int:
@@ -47,47 +43,15 @@ def entailing_label(labels: Sequence[str], name: str) -> int:
     )
 
 
-class OnnxEntailment:
-    """Such a cross-encoder in onnxruntime; a pair longer than its window is cut, the longer text first."""
-
-    def __init__(self, directory: Path, threads: int = 1) -> None:
-        manifest = read_manifest(directory, "nli")
-        self.name: str = manifest["name"]
-        self._label = entailing_label(manifest["labels"], self.name)
-        self._encoder = Encoder(
-            directory,
-            max_tokens=manifest["max_tokens"],
-            threads=threads,
-            batch_tokens=manifest["batch_tokens"],
-            pairs=True,
-        )
-
-    def entailed(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
-        """P(the first text entails the second) of each pair."""
-        if not pairs:
-            return []
-        found: list[float] = self._encoder.run(pairs, None, STAGE)[:, self._label].tolist()
-        return found
-
-
 class CrossEncoderEntailment:
-    """Such a cross-encoder run by sentence-transformers itself: any architecture it knows, several times slower."""
+    """A cross-encoder of which one label means that the first text entails the second."""
 
-    def __init__(self, directory: Path, threads: int = 0) -> None:
-        manifest = read_manifest(directory, "nli")
-        self.name: str = manifest["name"]
-        self._label = entailing_label(manifest["labels"], self.name)
-        self._source = directory / manifest["source_directory"]
-        self._threads = threads
-        self._model: Any = None
+    def __init__(self, model: CrossEncoder) -> None:
+        self.name = model.name
+        self._model = model
+        self._label = entailing_label(model.labels, model.name)
 
     def entailed(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
-        """P(the first text entails the second) of each pair."""
-        from ragkit import sbert
-
-        if not pairs:
-            return []
-        if self._model is None:
-            self._model = sbert.load_cross_encoder(self._source, threads=self._threads)
-        found: list[float] = sbert.score(self._model, pairs).reshape(len(pairs), -1)[:, self._label].tolist()
+        """P(the first text entails the second) of each pair; of a pair too long the longer text is cut."""
+        found: list[float] = self._model.run(pairs, STAGE)[:, self._label].tolist() if pairs else []
         return found

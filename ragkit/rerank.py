@@ -11,11 +11,10 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ragkit.cross_encoder import CrossEncoder, open_cross_encoder
 from ragkit.domain import Hit, Passage, StageScore
-from ragkit.encoder import Encoder
-from ragkit.prepared import read_manifest
 from ragkit.roles import Embedder
 from ragkit.text import analyse, rarity
 from ragkit.units import contents
@@ -23,6 +22,7 @@ from ragkit.units import contents
 if TYPE_CHECKING:
     from ragkit.config import RerankSettings
     from ragkit.domain import Vectors
+    from ragkit.encoder import TextTokenizer
     from ragkit.roles import Reranker
 
 STAGE = "rerank"
@@ -71,12 +71,9 @@ def blend(reranked: float, fused: float, weight: float) -> float:
     return weight * reranked + (1 - weight) * fused
 
 
-def open_reranker(directory: Path, threads: int) -> OnnxReranker | CrossEncoderReranker:
+def open_reranker(directory: Path, threads: int) -> CrossEncoderReranker:
     """The cross-encoder that `models prepare` left in `directory`; its model is read when it is first used."""
-    manifest = read_manifest(directory, "reranker")
-    if manifest["engine"] == "sentence-transformers":
-        return CrossEncoderReranker(directory, threads)
-    return OnnxReranker(directory, threads)
+    return CrossEncoderReranker(open_cross_encoder(directory, "reranker", threads))
 
 
 class SentenceReranker:
@@ -153,61 +150,27 @@ class SentenceReranker:
         return min(1.0, math.log1p(passage.chunk.tokens) / math.log1p(self.full_tokens))
 
 
-class OnnxReranker:
-    """A cross-encoder in onnxruntime. A passage longer than its window is read in overlapping windows, and the
-    best one counts."""
+class CrossEncoderReranker:
+    """A cross-encoder with one label. A passage longer than its window is read in overlapping windows, and the best
+    one counts."""
 
     weight = CROSS_ENCODER_WEIGHT
 
-    def __init__(self, directory: Path, threads: int = 1) -> None:
-        manifest = read_manifest(directory, "reranker")
-        self.name: str = manifest["name"]
-        self._max_tokens: int = manifest["max_tokens"]
-        self._encoder = Encoder(
-            directory,
-            max_tokens=self._max_tokens,
-            threads=threads,
-            batch_tokens=manifest["batch_tokens"],
-            pairs=True,
-        )
+    def __init__(self, model: CrossEncoder) -> None:
+        self.name = model.name
+        self._model = model
 
     def score(self, query: str, passages: Sequence[Passage]) -> list[float]:
         """Relevance of each passage to the query, in [0, 1]."""
+        if not passages:
+            return []
         texts = [passage.chunk.indexed for passage in passages]
-        windows = _windows(self._encoder.tokenizer, query, texts, self._max_tokens)
-        rows = self._encoder.run([(query, window) for _, window in windows], None, STAGE)
+        windows = _windows(self._model.tokenizer, query, texts, self._model.max_tokens)
+        rows = self._model.run([(query, window) for _, window in windows], STAGE)
         return _best(len(texts), [place for place, _ in windows], rows.reshape(-1).tolist())
 
 
-class CrossEncoderReranker:
-    """A cross-encoder run by sentence-transformers itself: any architecture it knows, several times slower."""
-
-    weight = CROSS_ENCODER_WEIGHT
-
-    def __init__(self, directory: Path, threads: int = 0) -> None:
-        from ragkit.encoder import TOKENIZER, TextTokenizer
-
-        manifest = read_manifest(directory, "reranker")
-        self.name: str = manifest["name"]
-        self._max_tokens: int = manifest["max_tokens"]
-        self._source = directory / manifest["source_directory"]
-        self._tokenizer = TextTokenizer(directory / TOKENIZER, self._max_tokens, pairs=True)
-        self._threads = threads
-        self._model: Any = None
-
-    def score(self, query: str, passages: Sequence[Passage]) -> list[float]:
-        """Relevance of each passage to the query, in [0, 1]."""
-        texts = [passage.chunk.indexed for passage in passages]
-        from ragkit import sbert
-
-        if self._model is None:
-            self._model = sbert.load_cross_encoder(self._source, threads=self._threads)
-        windows = _windows(self._tokenizer, query, texts, self._max_tokens)
-        scores = sbert.score(self._model, [(query, window) for _, window in windows])
-        return _best(len(texts), [place for place, _ in windows], scores.tolist())
-
-
-def _windows(tokenizer: Any, query: str, texts: Sequence[str], max_tokens: int) -> list[tuple[int, str]]:
+def _windows(tokenizer: TextTokenizer, query: str, texts: Sequence[str], max_tokens: int) -> list[tuple[int, str]]:
     """(index of the text, window of it), windows of a text overlapping by a quarter."""
     size = max(MIN_WINDOW_TOKENS, max_tokens - len(tokenizer.spans(query)))
     found = []

@@ -299,7 +299,7 @@ def test_evaluation_example_reports_every_mode(engine: Engine, docs: Path, tmp_p
     questions.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     example = load(ROOT / "examples" / "evaluate.py")
     reports = example.compare(engine, str(docs), str(questions))
-    assert {mode: report.measures["nDCG@10"].n for mode, report in reports.items()} == dict.fromkeys(
+    assert {mode: report.metrics["nDCG@10"].n for mode, report in reports.items()} == dict.fromkeys(
         ("hybrid", "dense", "lexical"), 2
     )
 

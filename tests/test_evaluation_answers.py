@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ragkit.domain import Context, Source
 from ragkit.domain.answers import Answer, Claim, Draft, Quote
 from ragkit.errors import EvaluationError, GenerationError, SettingsError
-from ragkit.evaluation import experiments, html, measures, names, runs
+from ragkit.evaluation import experiments, html, metrics, names, runs
 from ragkit.evaluation.answers import Instruments, Scores, score_answer
 from ragkit.evaluation.correctness import correctness, held, is_short
 from ragkit.evaluation.datasets import Question
@@ -100,8 +100,8 @@ def test_correctness_is_of_what_would_be_shown() -> None:
     found = correctness(QUESTION.text, shown, [REFERENCE])
     assert (values["AnswerPrecision"], values["AnswerRecall"]) == (found.precision, found.recall)
     assert values["AnswerCorrectness"] == found.f1
-    assert values["TokenF1"] == measures.token_f1(shown, REFERENCE)
-    assert values["ROUGE-L"] == measures.rouge_l(shown, REFERENCE)
+    assert values["TokenF1"] == metrics.token_f1(shown, REFERENCE)
+    assert values["ROUGE-L"] == metrics.rouge_l(shown, REFERENCE)
 
 
 def test_every_metric_is_either_scored_or_left_out_with_a_reason() -> None:
@@ -215,13 +215,13 @@ def test_correctness_is_between_0_and_1_and_1_for_the_same_text(question: str, a
 def test_rouge_l_is_that_of_the_papers_example() -> None:
     # Lin (2004), section 3.1: of S1 "police killed the gunman", S2 and S3 have an LCS of 3 and 2 words.
     reference = "police killed the gunman"
-    assert measures.rouge_l("police kill the gunman", reference) == 0.75
-    assert measures.rouge_l("the gunman kill police", reference) == 0.5
+    assert metrics.rouge_l("police kill the gunman", reference) == 0.75
+    assert metrics.rouge_l("the gunman kill police", reference) == 0.5
 
 
 def test_token_f1_and_exact_match_normalise_as_squad_does() -> None:
-    assert measures.exact_match("The Eiffel Tower.", "eiffel tower") == 1.0
-    assert measures.token_f1("Denver Broncos", "the Denver Broncos won") == 0.8
+    assert metrics.exact_match("The Eiffel Tower.", "eiffel tower") == 1.0
+    assert metrics.token_f1("Denver Broncos", "the Denver Broncos won") == 0.8
 
 
 # ---------------------------------------------------------------- names
@@ -254,10 +254,10 @@ def test_earlier_runs_are_read_under_todays_names() -> None:
     data = {"task": "answers", "dataset": "d", "fingerprint": "f", "about": {}, "questions": [row]}
     run = runs.from_json({**data, "measures": {"Faithfulness": {}, "RougeL": {}}}, "old.json")
     assert run.report.names == ("Faithfulness", "ROUGE-L")
-    assert run.report.measures["ROUGE-L"].mean == 0.5
+    assert run.report.metrics["ROUGE-L"].mean == 0.5
     again = runs.to_json(run)
-    assert (again["measures"]["RougeL"], again["questions"][0]["scores"]["RougeL"]) == (
-        again["measures"]["ROUGE-L"],
+    assert (again["metrics"]["RougeL"], again["questions"][0]["scores"]["RougeL"]) == (
+        again["metrics"]["ROUGE-L"],
         0.5,
     )
     assert runs.from_json(again, "new.json").report.names == ("Faithfulness", "ROUGE-L")
@@ -268,10 +268,10 @@ def test_the_report_says_what_is_left_out_and_why() -> None:
     report = Report("answers", "set", "f", ("Faithfulness",), (Scored("a", "q", {"Faithfulness": 1.0}), left_out))
     page = html.page(runs.Run("r", report))
     assert "<li>1 declined &lt;really&gt;: Faithfulness</li>" in page
-    assert to_json(report)["measures"]["Faithfulness"]["left_out"] == {"declined <really>": 1}
+    assert to_json(report)["metrics"]["Faithfulness"]["left_out"] == {"declined <really>": 1}
 
 
 def test_the_mean_of_no_question_is_null_in_json() -> None:
     report = Report("answers", "set", "f", ("RefusalRecall",), (Scored("a", "q", {}),))
-    found = to_json(report)["measures"]["RefusalRecall"]
+    found = to_json(report)["metrics"]["RefusalRecall"]
     assert [found[name] for name in ("mean", "low", "high", "n")] == [None, None, None, 0]

@@ -1,4 +1,4 @@
-"""Chunkers are compared by the characters that answer: measures, marked words, and a whole comparison."""
+"""Chunkers are compared by the characters that answer: metrics, marked words, and a whole comparison."""
 
 from __future__ import annotations
 

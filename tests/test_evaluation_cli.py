@@ -54,7 +54,7 @@ def test_the_projects_own_set_is_measured_with_the_default_models(
     report = json.loads(done.stdout)
     assert report == json.loads(file.read_text(encoding="utf-8"))
     assert report["failed"] == 0
-    assert report["measures"]["HitRate@5"]["mean"] > 0.7
+    assert report["metrics"]["HitRate@5"]["mean"] > 0.7
     answers = ragkit(plain_environment, "eval", "answers", *common, "--no-llm", "-n", "3")
     assert answers.returncode == 0, answers.stderr
     assert "RefusalRecall" in answers.stdout

@@ -99,7 +99,7 @@ def test_an_experiment_is_kept_found_again_and_explained(own_ingested: Ingested,
     assert "2 of 2 questions were computed" in first.stdout
     again = json.loads(ragkit(environ, "eval", "run", tmp_path / "small.toml", "-q", "--format", "json").stdout)
     assert again["run"]["computed"] == 0
-    assert again["measures"] == json.loads(file.read_text(encoding="utf-8"))["measures"]
+    assert again["metrics"] == json.loads(file.read_text(encoding="utf-8"))["metrics"]
     listed = json.loads(ragkit(environ, "eval", "runs", "--format", "json").stdout)
     assert [row["name"] for row in listed] == ["small[mode=dense]"] * 2
     assert ragkit(environ, "eval", "gate", "--baseline", file, tmp_path / "small.toml", "-q").returncode == 0

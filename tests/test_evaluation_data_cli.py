@@ -155,7 +155,7 @@ def test_questions_are_made_of_a_corpus_measured_and_follow_their_documents(
     printed = process(environ, "eval", "generate", "-n", "6", "-q")
     assert printed.stdout == file.read_text(encoding="utf-8")
     measured = process(environ, "eval", "retrieval", "--dataset", str(file), "--format", "json", "-q")
-    assert json.loads(measured.stdout)["measures"]["Recall@10"]["mean"] == 1.0
+    assert json.loads(measured.stdout)["metrics"]["Recall@10"]["mean"] == 1.0
     (docs / "backup.md").rename(docs / "guide" / "archive.md")
     (docs / "agents.md").rename(docs / "guide" / "collectors.md")
     assert process(environ, "ingest", "-q").returncode == 0

@@ -67,8 +67,8 @@ def test_questions_file_is_searched_and_scored_at_passage_level(engine: Engine, 
     report = run_retrieval(engine, datasets.load(questions), corpus="small")
     assert [scored.id for scored in report.questions] == ["restore", "port"]
     assert report.about["level"] == "passage"
-    assert report.measures["Recall@5"].mean == 1.0
-    assert report.measures["MRR@10"].n == 2
+    assert report.metrics["Recall@5"].mean == 1.0
+    assert report.metrics["MRR@10"].n == 2
     assert report.notices == ("1 of 3 questions have no gold and are not searched",)
     assert all(scored.hits and ":L" in scored.hits[0] for scored in report.questions)
 
@@ -88,7 +88,7 @@ def test_beir_set_is_ingested_once_under_a_name_made_of_its_content(engine: Engi
     assert engine.embedder.embedded == embedded
     report = run_retrieval(engine, dataset, corpus=corpus)
     assert report.about["level"] == "document"
-    assert report.measures["nDCG@10"].mean == 1.0
+    assert report.metrics["nDCG@10"].mean == 1.0
 
 
 class Refusing(HashEmbedder):
@@ -115,8 +115,8 @@ def refusing(settings: Settings, docs: Path) -> Iterator[Engine]:
 def test_a_search_that_fails_scores_zero_and_is_counted(refusing: Engine, questions: Path) -> None:
     report = run_retrieval(refusing, datasets.load(questions), corpus="small")
     assert [scored.id for scored in report.failed] == ["port"]
-    assert report.measures["Recall@5"].mean == 0.5
-    assert report.measures["Recall@5"].n == 2
+    assert report.metrics["Recall@5"].mean == 0.5
+    assert report.metrics["Recall@5"].n == 2
     assert "1 failed and count at the worst value: 1 x no vector for that" in to_text(report)
 
 
@@ -167,11 +167,11 @@ def test_a_gold_heading_is_found_in_any_passage_below_it() -> None:
 def test_answers_are_scored_and_the_unanswerable_one_is_declined(engine: Engine, questions: Path) -> None:
     report = run_answers(engine, datasets.load(questions), corpus="small")
     assert [scored.id for scored in report.questions] == ["restore", "port", "mayor"]
-    assert tuple(report.measures) == ANSWERS
-    assert report.measures["RefusalRecall"].mean == 1.0
-    assert report.measures["Faithfulness"].mean == 1.0
-    assert report.measures["ROUGE-L"].n == 2
-    assert report.measures["SemanticSimilarity"].mean > 0.3
+    assert tuple(report.metrics) == ANSWERS
+    assert report.metrics["RefusalRecall"].mean == 1.0
+    assert report.metrics["Faithfulness"].mean == 1.0
+    assert report.metrics["ROUGE-L"].n == 2
+    assert report.metrics["SemanticSimilarity"].mean > 0.3
     assert report.questions[2].status == "abstained"
     assert all(0.0 <= value <= 1.0 for scored in report.questions for value in scored.scores.values())
     assert all({*one.scores, *one.left_out} == set(ANSWERS) for one in report.questions)
@@ -186,8 +186,8 @@ def test_an_answer_that_fails_is_scored_at_its_worst(refusing: Engine, questions
     assert {name: value for name, value in port.scores.items() if value} == {"NoiseSensitivity": 1.0}
     assert {*port.scores, *port.left_out} == set(ANSWERS)
     assert scored["port"].error == "no vector for that"
-    assert report.measures["ROUGE-L"].n == 2
-    assert report.measures["Faithfulness"].n == 2
+    assert report.metrics["ROUGE-L"].n == 2
+    assert report.metrics["Faithfulness"].n == 2
 
 
 def test_dropped_claims_are_said_to_be_missing_from_faithfulness(settings: Settings, docs: Path, questions) -> None:
@@ -209,7 +209,7 @@ def test_a_judge_stands_beside_faithfulness_and_never_instead(
         engine.ingest([docs], corpus="small")
         report = run_answers(engine, datasets.load(questions, limit=2), corpus="small", faithfulness_engine="judge")
     assert report.names[:2] == ("Faithfulness", "FaithfulnessJudge")
-    measured = to_json(report)["measures"]
+    measured = to_json(report)["metrics"]
     assert measured["Faithfulness"]["mean"] > 0.0
     assert (measured["FaithfulnessJudge"]["mean"], measured["FaithfulnessJudge"]["failed"]) == (0.0, 2)
     assert measured["TokensPerSecond"]["n"] == 2
@@ -245,11 +245,11 @@ def test_report_as_json_has_its_documented_keys() -> None:
         "n",
         "failed",
         "seconds",
-        "measures",
+        "metrics",
         "notices",
         "questions",
     ]
-    assert found["measures"]["Faithfulness"] == {
+    assert found["metrics"]["Faithfulness"] == {
         "mean": 0.5,
         "low": 0.0,
         "high": 1.0,
@@ -257,8 +257,8 @@ def test_report_as_json_has_its_documented_keys() -> None:
         "left_out": {},
         "failed": 1,
     }
-    assert found["measures"]["RougeL"] == found["measures"]["ROUGE-L"]
-    assert found["measures"]["ROUGE-L"]["n"] == 0
+    assert found["metrics"]["RougeL"] == found["metrics"]["ROUGE-L"]
+    assert found["metrics"]["ROUGE-L"]["n"] == 0
     assert found["seconds"] == {"p50": 0.5, "p95": 1.5}
     assert next(iter(question_rows(REPORT)))["status"] == "answered"
     assert "questions" not in to_json(REPORT, questions=False)

@@ -105,7 +105,7 @@ def experiment(questions: Path, docs: Path) -> Experiment:
 
 def test_a_run_holds_scores_traces_and_what_it_was_made_of(base: Settings, opened, experiment) -> None:
     (run,) = carry_out(experiment, base, opened)
-    assert run.report.measures["Recall@5"].mean == 1.0
+    assert run.report.metrics["Recall@5"].mean == 1.0
     assert [one.id for one in run.report.questions] == ["restore", "port"]
     assert run.about["settings"]["retrieve.mode"] == "hybrid"
     assert run.about["models"]["embedder"] == "hash-256"
@@ -122,7 +122,7 @@ def test_what_is_known_is_not_computed_again(base: Settings, opened, experiment)
     (again,) = carry_out(experiment, base, opened)
     assert opened.searched == before
     assert again.about["computed"] == 0
-    assert again.report.measures["Recall@5"].mean == 1.0
+    assert again.report.metrics["Recall@5"].mean == 1.0
 
 
 def test_fresh_computes_everything_again(base: Settings, opened, experiment) -> None:
@@ -168,7 +168,7 @@ def test_an_error_counts_at_the_worst_and_is_tried_again(base: Settings, opened,
     opened.fails = "port"
     (run,) = carry_out(experiment, base, opened)
     assert [one.error for one in run.report.failed] == ["no vector for that"]
-    assert run.report.measures["Recall@5"].mean == 0.5
+    assert run.report.metrics["Recall@5"].mean == 0.5
     opened.fails = ""
     (again,) = carry_out(experiment, base, opened)
     assert (again.about["computed"], again.report.failed) == (1, ())
@@ -222,7 +222,7 @@ def test_answers_are_kept_with_their_claims_and_sources(base: Settings, opened, 
     assert any(source["cited"] for source in run.traces["restore"]["sources"])
     (again,) = carry_out(asked, base, opened)
     assert len(opened.asked) == 3
-    assert again.report.measures == run.report.measures
+    assert again.report.metrics == run.report.metrics
 
 
 def test_a_metric_that_does_not_exist_is_named(base: Settings, opened, experiment) -> None:

@@ -1,4 +1,4 @@
-"""Tuning chooses what raises the measure, promises only what questions left out confirm, and writes with care."""
+"""Tuning chooses what raises the metric, promises only what questions left out confirm, and writes with care."""
 
 from __future__ import annotations
 

@@ -13,9 +13,10 @@ from ragkit.domain import Chunk, Context, Hit, Passage, Source, StageScore
 from ragkit.domain.answers import Answer, Draft
 from ragkit.generate import extract
 from ragkit.testing import HashEmbedder
-from ragkit.verify import DECLINED, abstain, relevance, verify
+from ragkit.verify import DECLINED, abstain, ground, relevance, verify
 from ragkit.verify.claims import cite, is_refusal, pieces, statements
-from ragkit.verify.support import exact_terms, found_in, without_attribution
+from ragkit.verify.names import Names
+from ragkit.verify.support import CAP, exact_terms, found_in, without_attribution
 from ragkit.verify.times import same_time
 
 BACKUP = """Backups run every night at 02:00.
@@ -216,6 +217,10 @@ def test_what_must_be_exact() -> None:
     assert not found_in("844", "port 8443")
     assert not found_in("1.2", "version 1.2.3")
     assert found_in("3", "keep three copies")
+    assert found_in("15", "fifteen copies")
+    assert found_in("42", "forty-two copies")
+    assert not found_in("2", "forty-two copies")
+    assert not found_in("40", "forty two copies")
     assert found_in("1,000", "1000 files")
     assert found_in("4", "stars: 4.0")
     assert not found_in("4", "version 4.1")
@@ -254,6 +259,19 @@ def test_a_time_of_day_is_itself_on_either_clock(hour: int, minute: int) -> None
     assert same_time(half, f"at {whole}")
     assert same_time(whole, f"at {half}")
     assert not same_time(half, f"at {(hour + 1) % 24:02}:{minute:02}")
+
+
+def test_a_name_is_found_in_another_form_of_it() -> None:
+    names = Names("the u.s. and mexico met in europe; the committee's republican members and a grammy")
+    assert all(name in names for name in ("us", "mexican", "mexicans", "european", "republicans", "grammys"))
+    assert not any(name in names for name in ("uk", "canadian", "europa2", "commodore", "term"))
+
+
+def test_a_number_that_the_text_lacks_makes_the_whole_statement_wrong() -> None:
+    true = "Backups run every night at 02:00. Backups are kept for 30 days. Older ones are not deleted by hand."
+    assert ground(true, BACKUP, min_support=0.5).supported
+    wrong = true.replace("30", "45")
+    assert ground(wrong, BACKUP, min_support=0.5).support <= CAP
 
 
 # ---------------------------------------------------------------- declining

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from benchmarks.retrieval import SETS, ingest
 from ragkit import Engine, Settings, config
-from ragkit.evaluation import datasets, measures, run
+from ragkit.evaluation import datasets, metrics, run
 from ragkit.evaluation.datasets import Dataset
 
 MAIN = "nDCG@10"
@@ -76,7 +76,7 @@ def searched(settings: Settings, dataset: Dataset, corpus: str, method: str) -> 
 
 def row(name: str, method: str, found: dict[str, float], without: dict[str, float], seconds: float) -> str:
     """One line of the table."""
-    gain = measures.paired_bootstrap(found, without).interval
+    gain = metrics.paired_bootstrap(found, without).interval
     better = sum(found[id] > without[id] for id in without)
     worse = sum(found[id] < without[id] for id in without)
     before, after = (sum(one.values()) / len(one) for one in (without, found))

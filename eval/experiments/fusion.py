@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from benchmarks.retrieval import SETS, arguments, ingest
 from ragkit import Engine, Hit, config
-from ragkit.evaluation import datasets, measures, rankings
+from ragkit.evaluation import datasets, metrics, rankings
 from ragkit.evaluation.datasets import Dataset, Question
 from ragkit.retrieve import fuse_ranks, fuse_scores, normalise
 
@@ -49,9 +49,9 @@ def main() -> None:
     rows = {label: [columns[name][label] for name in columns] for label, _ in ways()}
     print("| fusion | " + " | ".join(columns) + " | average |")
     print("|---" * (len(columns) + 2) + "|")
-    for label, groups in sorted(rows.items(), key=lambda row: -measures.average(row[1]).mean):
+    for label, groups in sorted(rows.items(), key=lambda row: -metrics.average(row[1]).mean):
         cells = [f"{sum(group) / len(group):.3f}" for group in groups]
-        print(f"| {label} | " + " | ".join(cells) + f" | {measures.average(groups).mean:.4f} |")
+        print(f"| {label} | " + " | ".join(cells) + f" | {metrics.average(groups).mean:.4f} |")
 
 
 def fetch(engine: Engine, corpus: str, question: Question) -> Lists:
@@ -74,7 +74,7 @@ def judge(dataset: Dataset, fetched: list[Lists], fuse: Fuse) -> list[float]:
         judgements[lists.question.id] = rankings.grades(golds, level)
         fused = ordered(fuse(lists.dense, lists.lexical))[:50]
         ranked[lists.question.id] = rankings.rank([lists.hits[chunk] for chunk in fused], golds, level)[:10]
-    return list(measures.score_rankings(judgements, ranked, ["nDCG@10"])["nDCG@10"].values())
+    return list(metrics.score_rankings(judgements, ranked, ["nDCG@10"])["nDCG@10"].values())
 
 
 # ---------------------------------------------------------------- ways to fuse

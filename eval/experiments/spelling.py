@@ -15,7 +15,7 @@ import sys
 
 from benchmarks.retrieval import SETS, arguments, ingest
 from ragkit import Engine, Settings, config
-from ragkit.evaluation import datasets, measures, run
+from ragkit.evaluation import datasets, metrics, run
 from ragkit.evaluation.datasets import Dataset
 from ragkit.text import analyse
 
@@ -46,7 +46,7 @@ def row(settings: Settings, original: Dataset, asked: Dataset, corpus: str, labe
             report = run.run_retrieval(engine, asked, corpus=corpus, names=(MAIN,))
         scores.append({one.id: one.scores[MAIN] for one in report.questions})
     without, with_ = scores
-    found = measures.paired_bootstrap(with_, without).interval
+    found = metrics.paired_bootstrap(with_, without).interval
     changed, meant = corrections(settings, original, asked, corpus)
     better = sum(with_[id] > without[id] for id in without)
     worse = sum(with_[id] < without[id] for id in without)

@@ -102,12 +102,12 @@ def retrieval(
 
     Several embedders are compared over the same questions, the first with the others. Each keeps its own index.
     """
-    from ragkit.evaluation import datasets, measures, run
+    from ragkit.evaluation import datasets, metrics, run
 
     data = datasets.load(dataset, limit)
     if len(embedders) > 1:
         rerank = False if no_rerank else None
-        asked = {"mode": mode, "rerank": rerank, "names": names or measures.retrieval_names(cutoff), "level": level}
+        asked = {"mode": mode, "rerank": rerank, "names": names or metrics.retrieval_names(cutoff), "level": level}
         _embedders(state, embedders, data, corpus, format_, out, asked)
         return
     state.override("embed.model", embedders[0] if embedders else None)
@@ -120,7 +120,7 @@ def retrieval(
             corpus=corpus,
             mode=mode,
             rerank=False if no_rerank else None,
-            names=names or measures.retrieval_names(cutoff),
+            names=names or metrics.retrieval_names(cutoff),
             level=level,
             progress=engine.progress,
         )
@@ -134,10 +134,10 @@ def retrieval(
 @format_option("jsonl", "md")
 def score(run: Path, dataset: Path, names: tuple[str, ...], format_: str) -> None:
     """Score RUN, the rankings of any system as TREC writes them: `query Q0 document rank score tag`."""
-    from ragkit.evaluation import datasets, measures, trec
+    from ragkit.evaluation import datasets, metrics, trec
 
     rankings = trec.read_run(run)
-    _show(trec.score_run(rankings, datasets.load(dataset), name=run.stem, names=names or measures.RETRIEVAL), format_)
+    _show(trec.score_run(rankings, datasets.load(dataset), name=run.stem, names=names or metrics.RETRIEVAL), format_)
 
 
 @eval_.command(short_help="Ask every question and score the answers.")

@@ -87,7 +87,7 @@ def _show(found: Sequence[Run], format_: str) -> None:
         click.echo(f"{computed} of {len(one.report.questions)} questions were computed, the others known")
     if len(found) > 1 and format_ == "text":
         metric = found[0].primary
-        rows = [(one.id, one.name, str(one.report.measures[metric])) for one in found]
+        rows = [(one.id, one.name, str(one.report.metrics[metric])) for one in found]
         click.echo("\n" + table(rows, ("run", "name", metric)))
 
 

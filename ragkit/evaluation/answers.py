@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from ragkit.domain import Source
 from ragkit.domain.answers import Answer, Quote
 from ragkit.errors import GenerationError
-from ragkit.evaluation import correctness, measures
+from ragkit.evaluation import correctness, metrics
 from ragkit.evaluation.datasets import Question
 from ragkit.evaluation.names import COSTS
 from ragkit.generate import EXTRACTIVE
@@ -165,9 +165,9 @@ def _answer(seen: _Seen, scores: Scores) -> None:
     if said and reference:
         one, two = embed([said, reference])
         likeness = {
-            "TokenF1": measures.token_f1(said, reference),
-            "ExactMatch": measures.exact_match(said, reference),
-            "ROUGE-L": measures.rouge_l(said, reference),
+            "TokenF1": metrics.token_f1(said, reference),
+            "ExactMatch": metrics.exact_match(said, reference),
+            "ROUGE-L": metrics.rouge_l(said, reference),
             "SemanticSimilarity": _cosine(one, two),
         }
     scores.put(

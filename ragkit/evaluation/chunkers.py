@@ -1,6 +1,6 @@
 """Compare ways to cut documents into chunks, by how well what is retrieved covers the words that answer.
 
-Knows the public API (`Engine.ingest`, `Engine.search`, the store's passages), marked words and their measures; knows
+Knows the public API (`Engine.ingest`, `Engine.search`, the store's passages), marked words and their metrics; knows
 nothing of how documents are cut or searched. Everything happens in a store of its own that is gone afterwards.
 """
 
@@ -17,7 +17,7 @@ from ragkit import config
 from ragkit.domain import JSON, Hit, Progress
 from ragkit.errors import DatasetError, RagkitError
 from ragkit.evaluation.excerpts import ExcerptSet, MarkedQuestion, Texts
-from ragkit.evaluation.measures import Interval, bootstrap, paired_bootstrap
+from ragkit.evaluation.metrics import Interval, bootstrap, paired_bootstrap
 from ragkit.evaluation.progress import progressing
 from ragkit.evaluation.run import SETUP
 from ragkit.evaluation.spans import SCORES, Stretch, length, score, shared
@@ -42,8 +42,8 @@ class Cut:
     errors: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def measures(self) -> dict[str, Interval]:
-        """Mean and 95 % bootstrap interval of each measure over the questions."""
+    def metrics(self) -> dict[str, Interval]:
+        """Mean and 95 % bootstrap interval of each metric over the questions."""
         return {name: bootstrap(list(values.values())) for name, values in self.scores.items()}
 
 
@@ -93,7 +93,7 @@ def _measured(engine: Engine, data: ExcerptSet, passages: int, budget: int, prog
         tokens.extend(chunk.tokens for chunk in cut)
     gold = _anchored(data, Texts(texts))
     limit = max(passages, 4 * math.ceil(budget / settings.size_tokens))
-    scores: dict[str, dict[str, float]] = {measure: {} for measure in (*SCORES, within(budget))}
+    scores: dict[str, dict[str, float]] = {metric: {} for metric in (*SCORES, within(budget))}
     errors: dict[str, str] = {}
     taken = 0.0
     for asked, wanted in progressing(gold, "search", progress):
@@ -108,8 +108,8 @@ def _measured(engine: Engine, data: ExcerptSet, passages: int, budget: int, prog
         taken += sum(one.chunk.tokens for one in first)
         retrieved = [Stretch(one.path, one.chunk.start, one.chunk.end) for one in first]
         near = [chunk for path in {one.path for one in wanted} for chunk in chunks[path]]
-        for measure, value in score(retrieved, wanted, near).items():
-            scores[measure][asked.id] = value
+        for metric, value in score(retrieved, wanted, near).items():
+            scores[metric][asked.id] = value
         scores[within(budget)][asked.id] = shared(_fitting(hits, budget), wanted) / length(wanted)
     return Cut(
         settings.strategy,
@@ -194,7 +194,7 @@ def _cut_json(cut: Cut, rival: Cut | None) -> dict[str, JSON]:
         "tokens_per_question": round(cut.tokens_per_question, 1),
         "seconds": round(cut.seconds, 1),
         "failed": len(cut.errors),
-        "measures": {name: {**i.rounded(4), "n": i.n} for name, i in cut.measures.items()},
+        "metrics": {name: {**i.rounded(4), "n": i.n} for name, i in cut.metrics.items()},
         "differences": differences,
     }
 
@@ -206,7 +206,7 @@ def to_table(found: Mapping[str, JSON], *, markdown: bool = False) -> str:
     names = (*SCORES, within(found["budget_tokens"]))
     rows = [["strategy", "size", "chunks", "tokens", *names]]
     for cut in cuts:
-        cells = [_cell(cut["measures"][name]) for name in names]
+        cells = [_cell(cut["metrics"][name]) for name in names]
         tokens = f"{cut['tokens_per_question']:.0f}"
         rows.append([cut["strategy"], str(cut["size_tokens"]), str(cut["chunks"]), tokens, *cells])
     about = f"{found['n']} questions, {found['passages']} passages each, embedder {found['embedder']}"

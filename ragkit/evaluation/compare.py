@@ -13,8 +13,8 @@ from typing import Literal, TypeAlias
 from ragkit.choices import ALPHA, DROP
 from ragkit.domain import JSON
 from ragkit.errors import EvaluationError
-from ragkit.evaluation import measures, significance
-from ragkit.evaluation.measures import Interval
+from ragkit.evaluation import metrics, significance
+from ragkit.evaluation.metrics import Interval
 from ragkit.evaluation.names import ANSWERS, CORE, COSTS, current, lower_is_better
 from ragkit.evaluation.report import Scored
 from ragkit.evaluation.runs import Run
@@ -126,7 +126,7 @@ def compare(old: Run, new: Run, names: Sequence[str] = (), *, alpha: float = ALP
     if not chosen:
         raise EvaluationError(f"runs {old.name} and {new.name}: {notices[-1]}", "compare runs of one set")
     ps = [significance.randomisation_p(list(gains[name].values())) for name in chosen]
-    metrics = tuple(
+    compared = tuple(
         _compared(name, shared, gains[name], p, adjusted, alpha, drop)
         for name, p, adjusted in zip(chosen, ps, significance.holm(ps), strict=True)
     )
@@ -134,7 +134,7 @@ def compare(old: Run, new: Run, names: Sequence[str] = (), *, alpha: float = ALP
     if lost:
         notices.append(f"not every question has {', '.join(lost)} in both runs: each is over those that have")
     changes = _changes(old, new, shared, chosen[0])
-    return Comparison(old, new, metrics, changes, len(shared), alpha, drop, _settings(old, new), tuple(notices))
+    return Comparison(old, new, compared, changes, len(shared), alpha, drop, _settings(old, new), tuple(notices))
 
 
 Pairs: TypeAlias = Sequence[tuple[Scored, Scored]]
@@ -176,7 +176,7 @@ def _compared(
     metric: str, shared: Pairs, gains: Mapping[str, float], p: float, adjusted: float, alpha: float, drop: float
 ) -> Compared:
     values = list(gains.values())
-    interval = measures.bootstrap(values, samples=SAMPLES)
+    interval = metrics.bootstrap(values, samples=SAMPLES)
     olds = [old.scores[metric] for old, _ in shared if old.id in gains]
     news = [new.scores[metric] for _, new in shared if new.id in gains]
     mean = math.fsum(values) / max(1, len(values))

@@ -1,7 +1,7 @@
 """Read evaluation datasets: questions, and the places in a corpus that answer them.
 
 Knows two layouts, BEIR (corpus.jsonl, queries.jsonl, qrels) and a JSONL file of questions over a corpus that
-is ingested already; knows nothing of engines, indexes or measures. Gold is anchored to content (a path, a
+is ingested already; knows nothing of engines, indexes or metrics. Gold is anchored to content (a path, a
 heading, a verbatim quote), never to chunk ids, so that it survives re-chunking.
 """
 

@@ -16,9 +16,9 @@ from ragkit import config
 from ragkit.choices import Mode
 from ragkit.domain import JSON
 from ragkit.errors import DatasetError
-from ragkit.evaluation import measures, run
+from ragkit.evaluation import metrics, run
 from ragkit.evaluation.datasets import Dataset, Level
-from ragkit.evaluation.measures import Difference
+from ragkit.evaluation.metrics import Difference
 from ragkit.evaluation.report import Report
 from ragkit.evaluation.tables import aligned, piped
 
@@ -50,7 +50,7 @@ def compare(
     corpus: str = "",
     mode: Mode | None = None,
     rerank: bool | None = None,
-    names: Sequence[str] = measures.RETRIEVAL,
+    names: Sequence[str] = metrics.RETRIEVAL,
     level: Level | None = None,
 ) -> list[Measured]:
     """Search for every question with each embedder. `say` hears how long embedding will take, before it begins.
@@ -119,13 +119,13 @@ def forecast(engine: Engine, name: str, texts: Iterable[str]) -> str:
 
 
 def differences(found: Sequence[Measured]) -> list[Difference | None]:
-    """Each embedder's first measure against that of the first embedder, question by question."""
+    """Each embedder's first metric against that of the first embedder, question by question."""
     first = found[0].report
     name = first.names[0]
     base = {scored.id: scored.scores[name] for scored in first.questions}
     return [
         None,
-        *(measures.paired_bootstrap({s.id: s.scores[name] for s in one.report.questions}, base) for one in found[1:]),
+        *(metrics.paired_bootstrap({s.id: s.scores[name] for s in one.report.questions}, base) for one in found[1:]),
     ]
 
 
@@ -145,7 +145,7 @@ def _row(one: Measured, gain: Difference | None) -> dict[str, JSON]:
         "embedder": one.embedder,
         "corpus": one.corpus,
         "dimension": one.dimension,
-        "measures": {name: interval.rounded(4) for name, interval in one.report.measures.items()},
+        "metrics": {name: interval.rounded(4) for name, interval in one.report.metrics.items()},
         "difference": {**gain.interval.rounded(4), "p": round(gain.p, 4)} if gain else None,
         "seconds_p50": round(one.report.seconds["p50"], 4),
     }
@@ -163,7 +163,7 @@ def to_table(found: Sequence[Measured], *, markdown: bool = False) -> str:
 
 def _cells(found: Sequence[Measured], others: Sequence[str]) -> Iterator[list[str]]:
     for one, gain in zip(found, differences(found), strict=True):
-        means = one.report.measures
+        means = one.report.metrics
         yield [
             one.embedder,
             str(one.dimension),

@@ -1,7 +1,7 @@
 """Read sets of questions whose answers are marked word for word in documents, and find those words again.
 
 Knows two layouts, that of chunking_evaluation (questions_df.csv beside corpora/) and questions.jsonl beside docs/;
-knows nothing of engines, chunks or measures. Gold is kept as a quote, and its offsets are only a hint: a document
+knows nothing of engines, chunks or metrics. Gold is kept as a quote, and its offsets are only a hint: a document
 whose text came through a loader has others.
 """
 

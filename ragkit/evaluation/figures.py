@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from ragkit.evaluation.measures import Interval, bootstrap, percentile
+from ragkit.evaluation.metrics import Interval, bootstrap, percentile
 from ragkit.evaluation.names import lower_is_better
 from ragkit.evaluation.runs import Run, rows
 
@@ -28,7 +28,7 @@ class Calibrated:
 
 
 def by_k(run: Run) -> dict[str, list[float]]:
-    """Mean of each retrieval measure at k = 1, 2, ...; empty when the run has no such traces."""
+    """Mean of each retrieval metric at k = 1, 2, ...; empty when the run has no such traces."""
     curves: dict[str, list[list[float]]] = {}
     for _, trace in rows(run):
         for name, values in dict(trace.get("by_k", {})).items():

@@ -15,7 +15,7 @@ from ragkit.evaluation import charts, figures
 from ragkit.evaluation.commands import why_not
 from ragkit.evaluation.compare import Comparison
 from ragkit.evaluation.compare_text import named, spell_p
-from ragkit.evaluation.measures import Interval
+from ragkit.evaluation.metrics import Interval
 from ragkit.evaluation.names import COSTS, lower_is_better
 from ragkit.evaluation.report import Scored
 from ragkit.evaluation.runs import Run, rows
@@ -108,7 +108,7 @@ def _summary(run: Run, comparison: Comparison | None) -> str:
     if comparison:
         head += ["baseline", "change", "p", ""]
     lines = []
-    for name, interval in run.report.measures.items():
+    for name, interval in run.report.metrics.items():
         if not interval.n:
             lines.append(
                 f'<tr><td>{escape(name)}</td><td class="soft" colspan="{len(head) - 1}">no question</td></tr>'
@@ -285,7 +285,7 @@ def _questions(run: Run, comparison: Comparison | None) -> str:
         options += [("abstained", "declined"), ("unsupported", "unsupported claims")]
     sorts = [("dataset", "in the set's order"), ("worst", "worst first"), ("slowest", "slowest first")]
     sorts += [("change", "most lost first")] if comparison else []
-    mean = run.report.measures[run.primary].mean
+    mean = run.report.metrics[run.primary].mean
     items = [
         _question(run, at, one, trace, mean, gains.get(one.id), old_rows.get(one.id))
         for at, (one, trace) in enumerate(rows(run))

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from ragkit.domain import JSON, Progress
 from ragkit.errors import DatasetError
-from ragkit.evaluation import measures
 from ragkit.evaluation.agreement import Agreement, compare, fisher, label_of, spearman
 from ragkit.evaluation.correctness import correctness
 from ragkit.evaluation.datasets import json_lines
+from ragkit.evaluation.metrics import exact_match, rouge_l, token_f1
 from ragkit.evaluation.progress import progressing
 
 if TYPE_CHECKING:
@@ -92,9 +92,9 @@ def metrics(embedder: Embedder, language: str = "english") -> dict[str, Metric]:
 
     return {
         "AnswerCorrectness": lambda question, answer, refs: correctness(question, answer, refs, language).f1,
-        "TokenF1": lambda _, answer, refs: max(measures.token_f1(answer, one) for one in refs),
-        "ExactMatch": lambda _, answer, refs: max(measures.exact_match(answer, one) for one in refs),
-        "ROUGE-L": lambda _, answer, refs: max(measures.rouge_l(answer, one) for one in refs),
+        "TokenF1": lambda _, answer, refs: max(token_f1(answer, one) for one in refs),
+        "ExactMatch": lambda _, answer, refs: max(exact_match(answer, one) for one in refs),
+        "ROUGE-L": lambda _, answer, refs: max(rouge_l(answer, one) for one in refs),
         "SemanticSimilarity": similarity,
     }
 

@@ -1,6 +1,6 @@
 """Rankings against gold: which unit of a ranking stands for which gold place, and the report of what they score.
 
-Knows hits, paths, gold and measures; knows nothing of engines, nor of whose rankings they are.
+Knows hits, paths, gold and metrics; knows nothing of engines, nor of whose rankings they are.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ragkit.domain import JSON, Hit, Passage
-from ragkit.evaluation import measures
+from ragkit.evaluation import metrics
 from ragkit.evaluation.datasets import Dataset, Gold, Level, same_document, stands_at
-from ragkit.evaluation.measures import Judgements
+from ragkit.evaluation.metrics import Judgements
 from ragkit.evaluation.report import Report, Scored
 
 
@@ -29,13 +29,13 @@ def score(
     dataset: Dataset,
     judgements: Judgements,
     rankings: Mapping[str, Ranking],
-    names: Sequence[str] = measures.RETRIEVAL,
+    names: Sequence[str] = metrics.RETRIEVAL,
     *,
     about: Mapping[str, JSON],
     notices: Sequence[str] = (),
 ) -> Report:
     """The report of the judged questions, in the dataset's order; one without a ranking scores 0."""
-    scores = measures.score_rankings(judgements, {id: one.units for id, one in rankings.items()}, names)
+    scores = metrics.score_rankings(judgements, {id: one.units for id, one in rankings.items()}, names)
     nothing = Ranking()
     judged = [(question, rankings.get(question.id, nothing)) for question in dataset.questions]
     return Report(

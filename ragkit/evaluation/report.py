@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from ragkit.domain import JSON
-from ragkit.evaluation.measures import Interval, bootstrap, percentile
+from ragkit.evaluation.metrics import Interval, bootstrap, percentile
 from ragkit.evaluation.names import with_earlier_names
 from ragkit.evaluation.tables import aligned, piped
 from ragkit.files import write_whole
@@ -23,9 +23,9 @@ Task: TypeAlias = Literal["retrieval", "answers"]
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """One question of a run. A measure that does not apply to it is absent from `scores`, never NaN.
+    """One question of a run. A metric that does not apply to it is absent from `scores`, never NaN.
 
-    With an `error`, every measure that applies has its worst value.
+    With an `error`, every metric that applies has its worst value.
     """
 
     id: str
@@ -39,14 +39,14 @@ class Scored:
     answer: str = ""
     error: str = ""
     left_out: Mapping[str, str] = field(default_factory=dict)
-    """Of each measure that does not apply, why."""
+    """Of each metric that does not apply, why."""
     failed: Mapping[str, str] = field(default_factory=dict)
-    """Of each measure that alone could not be computed, and has its worst value, why."""
+    """Of each metric that alone could not be computed, and has its worst value, why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The outcome of one run over one dataset: `names` are its measures, in the order in which they are shown."""
+    """The outcome of one run over one dataset: `names` are its metrics, in the order in which they are shown."""
 
     task: Task
     dataset: str
@@ -58,8 +58,8 @@ class Report:
     notices: tuple[str, ...] = ()
 
     @property
-    def measures(self) -> dict[str, Interval]:
-        """Mean and 95 % bootstrap interval of each measure, over the questions that it applies to."""
+    def metrics(self) -> dict[str, Interval]:
+        """Mean and 95 % bootstrap interval of each metric, over the questions that it applies to."""
         return {
             name: bootstrap([scored.scores[name] for scored in self.questions if name in scored.scores])
             for name in self.names
@@ -71,7 +71,7 @@ class Report:
         return tuple(scored for scored in self.questions if scored.error)
 
     def left_out(self, name: str) -> dict[str, int]:
-        """How many questions a measure does not apply to, by reason, the commonest first."""
+        """How many questions a metric does not apply to, by reason, the commonest first."""
         reasons = Counter(scored.left_out[name] for scored in self.questions if name in scored.left_out)
         return dict(reasons.most_common())
 
@@ -92,7 +92,7 @@ def to_json(report: Report, *, questions: bool = True) -> dict[str, JSON]:
         "n": len(report.questions),
         "failed": len(report.failed),
         "seconds": {name: round(value, 6) for name, value in report.seconds.items()},
-        "measures": with_earlier_names({name: _measure(report, name, i) for name, i in report.measures.items()}),
+        "metrics": with_earlier_names({name: _measure(report, name, i) for name, i in report.metrics.items()}),
         "notices": list(report.notices),
     }
     if questions:
@@ -147,18 +147,18 @@ def to_markdown(report: Report) -> str:
     return "\n".join([_headline(report), "", *lines, "", *_footnotes(report)])
 
 
-_HEADER = ["measure", "mean", "95 % interval", "n"]
+_HEADER = ["metric", "mean", "95 % interval", "n"]
 _NUMBERS = range(1, 4)
 
 
 def _table(report: Report) -> list[list[str]]:
     rows = [
         [name, f"{i.mean:.3f}", f"{i.low:.3f} to {i.high:.3f}", str(i.n)] if i.n else [name, "none", "", "0"]
-        for name, i in report.measures.items()
+        for name, i in report.metrics.items()
     ]
     if not any(scored.left_out for scored in report.questions):
         return [_HEADER, *rows]
-    why = [", ".join(f"{n} {reason}" for reason, n in report.left_out(name).items()) for name in report.measures]
+    why = [", ".join(f"{n} {reason}" for reason, n in report.left_out(name).items()) for name in report.metrics]
     return [[*_HEADER, "left out"], *([*row, reasons] for row, reasons in zip(rows, why, strict=True))]
 
 

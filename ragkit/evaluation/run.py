@@ -1,6 +1,6 @@
 """Run a dataset through an engine and score every question.
 
-Knows the public API (`Engine.search`, `Engine.ask`, `Engine.ingest_documents`), gold and measures; knows
+Knows the public API (`Engine.search`, `Engine.ask`, `Engine.ingest_documents`), gold and metrics; knows
 nothing of indexes, models or files. A question that fails, or finds nothing, stays in the report.
 """
 
@@ -25,7 +25,7 @@ from ragkit.errors import (
     SnapshotError,
     StoreError,
 )
-from ragkit.evaluation import measures, rankings
+from ragkit.evaluation import metrics, rankings
 from ragkit.evaluation.answers import Instruments, score_answer
 from ragkit.evaluation.datasets import Dataset, Level, Question
 from ragkit.evaluation.names import BESIDE, answer_names, worst_scores
@@ -66,14 +66,14 @@ def run_retrieval(
     corpus: str = "",
     mode: Mode | None = None,
     rerank: bool | None = None,
-    names: Sequence[str] = measures.RETRIEVAL,
+    names: Sequence[str] = metrics.RETRIEVAL,
     level: Level | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Search for every question that has gold, and score the rankings at the dataset's level."""
     level = level or dataset.level
     judged = judged_questions(dataset)
-    depth = max(measures.cutoff(name) for name in names)
+    depth = max(metrics.cutoff(name) for name in names)
     limit = depth if level == "passage" else depth * _HITS_PER_DOCUMENT
     ranked: dict[str, Ranking] = {}
     snapshots: set[str] = set()

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, cast
 from ragkit import config
 from ragkit.domain import JSON, LineIndex, Progress
 from ragkit.errors import CorpusError, DatasetError, RagkitError
-from ragkit.evaluation import datasets, fingerprints, measures, run, runs
+from ragkit.evaluation import datasets, fingerprints, metrics, run, runs
 from ragkit.evaluation import report as reports
 from ragkit.evaluation.datasets import Dataset, Level, Question
 from ragkit.evaluation.experiments import Experiment
@@ -121,7 +121,7 @@ class Variant:
         """The metrics, the one that the run is judged by first."""
         if self.experiment.task == "answers":
             return answer_names(self.experiment.metrics, self.experiment.faithfulness_engine)
-        return self.experiment.metrics or measures.RETRIEVAL
+        return self.experiment.metrics or metrics.RETRIEVAL
 
     def run(self, *, fresh: bool = False, progress: Progress | None = None) -> Run:
         """Compute what is not known yet, keep it, and put the run together."""

@@ -85,14 +85,17 @@ def _trace(trace: Mapping[str, JSON], passages: bool) -> dict[str, JSON]:
 
 
 def from_json(data: Mapping[str, Any], where: str) -> Run:
-    """The run that `to_json` wrote, or a report of `ragkit eval retrieval --out`; `where` names it in errors."""
+    """The run that `to_json` wrote, or a report of `ragkit eval retrieval --out`; `where` names it in errors.
+
+    Files that still call their metrics measures are read, too.
+    """
     try:
         about = dict(data.get("run", {}))
         report = Report(
             task=data["task"],
             dataset=data["dataset"],
             fingerprint=data["fingerprint"],
-            names=tuple(under_current_names(data["measures"])),
+            names=tuple(under_current_names(data["metrics"] if "metrics" in data else data["measures"])),
             questions=tuple(scored(row) for row in data["questions"]),
             about=data["about"],
             notices=tuple(data.get("notices", ())),
@@ -161,7 +164,7 @@ def load(which: str, store: Store | None = None) -> Run:
     rows = [result for result, _ in kept.questions(record.id)]
     about = dict(record.about)
     report = about.pop("report")
-    data = {**report, "questions": rows, "measures": dict.fromkeys(report["names"])}
+    data = {**report, "questions": rows, "metrics": dict.fromkeys(report["names"])}
     data["run"] = {
         "id": record.id,
         "name": record.name,

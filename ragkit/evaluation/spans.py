@@ -1,6 +1,6 @@
 """How well retrieved stretches of text cover the stretches that answer a question.
 
-Knows ranges of characters in documents; knows nothing of chunkers, engines or files. The measures are those of
+Knows ranges of characters in documents; knows nothing of chunkers, engines or files. The metrics are those of
 Smith and Troynikov, "Evaluating Chunking Strategies for Retrieval" (Chroma Technical Report, 2024), counted in
 characters as their code counts them.
 """

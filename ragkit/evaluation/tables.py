@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 def aligned(rows: Iterable[Sequence[str]], right: range = range(0)) -> list[str]:
     """Lines with columns as wide as their widest cell; those in `right` are set to the right.
 
-    >>> aligned([["measure", "mean"], ["MAP", "0.5"]], right=range(1, 2))
-    ['measure  mean', 'MAP       0.5']
+    >>> aligned([["metric", "mean"], ["MAP", "0.5"]], right=range(1, 2))
+    ['metric  mean', 'MAP      0.5']
     """
     cells = [list(row) for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
@@ -25,8 +25,8 @@ def aligned(rows: Iterable[Sequence[str]], right: range = range(0)) -> list[str]
 def piped(rows: Iterable[Sequence[str]], right: range = range(0)) -> list[str]:
     """Lines of a Markdown table whose first row is the header.
 
-    >>> piped([["measure", "mean"], ["MAP", "0.5"]], right=range(1, 2))
-    ['| measure | mean |', '|---|---:|', '| MAP | 0.5 |']
+    >>> piped([["metric", "mean"], ["MAP", "0.5"]], right=range(1, 2))
+    ['| metric | mean |', '|---|---:|', '| MAP | 0.5 |']
     """
     header, *rest = rows
     rule = ["---:" if at in right else "---" for at in range(len(header))]

@@ -1,6 +1,6 @@
 """Runs as TREC writes them, `query Q0 document rank score tag`: of any system, scored; of ours, written.
 
-Knows the form, gold and measures; knows nothing of engines. Documents are ranked, never passages: a run has no more.
+Knows the form, gold and metrics; knows nothing of engines. Documents are ranked, never passages: a run has no more.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ragkit.errors import DatasetError
-from ragkit.evaluation import measures, rankings
+from ragkit.evaluation import metrics, rankings
 from ragkit.evaluation.datasets import Dataset, Gold, text_of
 from ragkit.evaluation.rankings import Ranking
 from ragkit.evaluation.report import Report
@@ -44,7 +44,7 @@ def read_run(path: Path) -> dict[str, list[str]]:
 
 
 def score_run(
-    run: Mapping[str, Sequence[str]], dataset: Dataset, *, name: str, names: Sequence[str] = measures.RETRIEVAL
+    run: Mapping[str, Sequence[str]], dataset: Dataset, *, name: str, names: Sequence[str] = metrics.RETRIEVAL
 ) -> Report:
     """Every question with gold, scored by the run's ranking of documents; one that the run leaves out scores 0.
 

@@ -17,9 +17,9 @@ from ragkit import config
 from ragkit.choices import ALPHA, DROP
 from ragkit.domain import JSON
 from ragkit.errors import EvaluationError
-from ragkit.evaluation import measures, significance
+from ragkit.evaluation import metrics, significance
 from ragkit.evaluation.compare import SAMPLES
-from ragkit.evaluation.measures import Interval
+from ragkit.evaluation.metrics import Interval
 from ragkit.evaluation.tables import aligned
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def tune(
         choices.append(choice)
         gains += [scores(choice)[id] - before[id] for id in held]
     p = significance.randomisation_p(gains)
-    gain = measures.bootstrap(gains, samples=SAMPLES)
+    gain = metrics.bootstrap(gains, samples=SAMPLES)
     reach = significance.detectable(gains, alpha=ALPHA)
     verdict: Verdict = "no gain beyond noise" if reach <= DROP else "too small to tell"
     tried = [(dict(zip(space, key, strict=True)), _mean(found, ids)) for key, found in seen.items()]

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 from ragkit.domain import JSON, Hit, SearchResult, Source
 from ragkit.domain.answers import Answer
-from ragkit.evaluation import measures, rankings
+from ragkit.evaluation import metrics, rankings
 from ragkit.evaluation.datasets import Gold, Level, Question, stands_at
 
 if TYPE_CHECKING:
     from ragkit.evaluation.recorder import Recorder
 
 CURVES = ("Recall", "nDCG", "HitRate")
-"""The measures that are shown for every k."""
+"""The metrics that are shown for every k."""
 
 
 def view(question: Question, seen: Recorder, level: Level, shown: int, ks: Sequence[int]) -> dict[str, JSON]:
@@ -32,7 +32,7 @@ def view(question: Question, seen: Recorder, level: Level, shown: int, ks: Seque
 def search_view(
     question: Question, found: SearchResult, level: Level, shown: int, ks: Sequence[int]
 ) -> dict[str, JSON]:
-    """The first `shown` hits, the gold that none of the hits holds, and the measures at each k."""
+    """The first `shown` hits, the gold that none of the hits holds, and the metrics at each k."""
     golds = question.relevant
     ranking = rankings.rank(found.hits, golds, level)
     units = rankings.units(golds, level)
@@ -60,7 +60,7 @@ def _hit(hit: Hit, relevant: bool) -> dict[str, JSON]:
 
 def _by_k(grades: dict[str, int], ranking: Sequence[str], ks: Sequence[int]) -> dict[str, list[float]]:
     names = [f"{curve}@{k}" for curve in CURVES for k in ks]
-    scores = measures.score_rankings({"q": grades}, {"q": list(ranking)}, names)
+    scores = metrics.score_rankings({"q": grades}, {"q": list(ranking)}, names)
     return {curve: [round(scores[f"{curve}@{k}"]["q"], 4) for k in ks] for curve in CURVES}
 
 

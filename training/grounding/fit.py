@@ -102,7 +102,7 @@ def support(row: Labelled, features: Sequence[str], weights: np.ndarray) -> floa
     for one, logit in zip(row.claims, logits, strict=True):
         value = (PREMISE if one.presumes else 1.0) / (1 + np.exp(-logit)) if one.window else 0.0
         found.append(min(value, CAP) if one.missing else value)
-    return together(found)
+    return together(found, exact=not any(one.missing for one in row.claims))
 
 
 def _table(row: Labelled, features: Sequence[str]) -> np.ndarray:

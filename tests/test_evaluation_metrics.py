@@ -1,4 +1,4 @@
-"""Measures agree with their published definitions, are never NaN, and lose no question."""
+"""Metrics agree with their published definitions, are never NaN, and lose no question."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragkit.errors import EvaluationError
-from ragkit.evaluation.measures import (
+from ragkit.evaluation.metrics import (
     RETRIEVAL,
     bootstrap,
     cutoff,

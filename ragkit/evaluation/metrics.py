@@ -1,4 +1,4 @@
-"""The measures: rankings against judgements, answers against references, and the interval of a mean.
+"""The metrics: rankings against judgements, answers against references, and the interval of a mean.
 
 Knows numbers, ids and words; knows nothing of engines, datasets or files. The door of ir_measures (which
 computes as trec_eval does) and of numpy's random numbers. Nothing here returns NaN.
@@ -24,7 +24,7 @@ RETRIEVAL = ("nDCG@10", "Recall@5", "Recall@10", "MRR@10", "MAP@10", "HitRate@5"
 
 
 def retrieval_names(k: int) -> tuple[str, ...]:
-    """The usual measures of a ranking of `k`.
+    """The usual metrics of a ranking of `k`.
 
     >>> retrieval_names(10) == RETRIEVAL, retrieval_names(3)
     (True, ('nDCG@3', 'Recall@3', 'MRR@3', 'MAP@3', 'HitRate@3', 'Precision@3'))
@@ -84,7 +84,7 @@ class Difference:
 def score_rankings(
     judgements: Judgements, rankings: Rankings, names: Sequence[str] = RETRIEVAL
 ) -> dict[str, dict[str, float]]:
-    """Each measure of each judged question: `{"nDCG@10": {"q1": 0.63}}`.
+    """Each metric of each judged question: `{"nDCG@10": {"q1": 0.63}}`.
 
     A judged question that has no ranking scores 0. The order of a ranking is what is judged, so ties are
     the caller's to break. Names are nDCG@k, Recall@k, Precision@k, MRR@k, HitRate@k, MAP and MAP@k.
@@ -94,7 +94,7 @@ def score_rankings(
     """
     import ir_measures
 
-    measures = {ir_measures.parse_measure(_ir_name(name)): name for name in names}
+    parsed = {ir_measures.parse_measure(_ir_name(name)): name for name in names}
     scores = {name: dict.fromkeys(judgements, 0.0) for name in names}
     run = {
         question: {unit: float(len(ranking) - at) for at, unit in enumerate(ranking)}
@@ -104,9 +104,9 @@ def score_rankings(
     if not run:
         return scores
     qrels = {question: dict(grades) for question, grades in judgements.items()}
-    for metric in ir_measures.iter_calc(list(measures), qrels, run):
+    for metric in ir_measures.iter_calc(list(parsed), qrels, run):
         if math.isfinite(metric.value):
-            scores[measures[metric.measure]][metric.query_id] = float(metric.value)
+            scores[parsed[metric.measure]][metric.query_id] = float(metric.value)
     return scores
 
 
@@ -119,7 +119,7 @@ def _ir_name(name: str) -> str:
 
 
 def cutoff(name: str) -> int:
-    """How deep a ranking the measure looks: `cutoff("nDCG@10")` is 10; MAP looks at 100 here."""
+    """How deep a ranking the metric looks: `cutoff("nDCG@10")` is 10; MAP looks at 100 here."""
     _ir_name(name)
     return int(name.partition("@")[2] or 100)
 
