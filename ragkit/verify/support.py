@@ -58,9 +58,9 @@ class Weights:
 
 # `python -m training.grounding.fit` with 800 statements of each set, 400 of RAGTruth: logistic regression on human
 # judgements of development parts of BEGIN (CMU, TC, WoW), FactCheck-GPT, WiCE and RAGTruth summaries, every set and
-# label of equal weight. Balanced accuracy at .5 when fitted without the set: .91 .76 .82 .74 .69 .67. QAGS, SummEdits and RAGTruth
-# data2txt, whose wrong claims repeat the words of the source, are near chance (.51 to .59). Of 447 sentences of
-# reference answers (rhdh) 89 % are supported by their own context, and 4 % by that of another question.
+# label of equal weight. Balanced accuracy at .5 when fitted without the set: .91 .76 .82 .74 .69 .67. QAGS, SummEdits
+# and RAGTruth data2txt, whose wrong claims repeat the words of the source, are near chance (.51 to .59). Of 447
+# sentences of reference answers (rhdh) 89 % are supported by their own context, and 4 % by that of another question.
 WITH_VECTORS = Weights(-3.39, 3.91, 0.23, 2.13, -0.13, names=-0.62)
 WITHOUT_VECTORS = Weights(-2.63, 4.64, 0.39, 0.0, -0.19, names=-0.55)
 # Better ordered (mean AUROC over ten sets .794 for .787) and stricter, so the check of an answer does not use them.
