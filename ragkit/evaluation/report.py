@@ -125,7 +125,7 @@ def question_rows(report: Report) -> Iterator[dict[str, JSON]]:
         }
         if report.task == "answers":
             row |= {"status": scored.status, "answer": scored.answer}
-            row |= {"left_out": dict(scored.left_out), "failed_measures": dict(scored.failed)}
+            row |= {"left_out": dict(scored.left_out), "failed_metrics": dict(scored.failed)}
         yield row
 
 

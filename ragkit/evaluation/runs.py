@@ -129,7 +129,7 @@ def scored(row: Mapping[str, Any]) -> Scored:
         answer=row.get("answer", ""),
         error=row.get("error", ""),
         left_out=dict(row.get("left_out", {})),
-        failed=dict(row.get("failed_measures", {})),
+        failed=dict(row.get("failed_metrics") or row.get("failed_measures", {})),
     )
 
 
