@@ -187,6 +187,14 @@ def test_what_only_announces_is_no_statement() -> None:
     assert check("Sure! The sources do not answer this question. Backups are kept for 30 days.").status == "abstained"
 
 
+def test_what_a_draft_that_is_cut_short_ends_with_is_no_claim() -> None:
+    assert statements("- Pods restart.\n- Nodes do not.\n3.") == ["Pods restart.", "Nodes do not."]
+    assert statements("Run it:\n\n```bash") == ["Run it:"]
+    assert statements("Pods restart.\n</source>") == ["Pods restart."]
+    assert statements("3.") == ["3."]
+    assert statements("Run it:\n\n```bash\nls") == ["```bash\nls"]
+
+
 def test_who_says_it_is_no_part_of_the_claim() -> None:
     assert without_attribution("The guide also explains that pods restart.") == "pods restart."
     assert without_attribution("The text field is required.") == "The text field is required."

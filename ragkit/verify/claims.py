@@ -28,6 +28,9 @@ _REFERENCES = re.compile(
     r"|\n\s*(?:\*\*)?(?:sources?|references?|citations?)\s*:(?:\*\*)?\s*[\[【\d].*\Z",
     re.IGNORECASE | re.DOTALL,
 )
+# What a draft that was cut short ends with, and what the prompt put around its sources.
+_DANGLING = re.compile(r"\n\s*(?:[-*+•]|\d{1,3}[.)])\s*\Z")
+_TAGS = re.compile(r"[ \t]*</?source>")
 _ENDINGS = ".!?。！？:"
 # Words to the reader that say nothing of the subject, and sentences that only announce what comes after them.
 _AGREED = (
@@ -82,14 +85,16 @@ def pieces(draft: str) -> list[Piece]:
     >>> [(piece.text, piece.cited) for piece in pieces("Pods share a network. [1] Use `a[0]` [2, 3].")]
     [('Pods share a network.', (1,)), ('Use `a[0]`.', (2, 3))]
     """
-    text = _REFERENCES.sub("", "\n" + draft.strip())[1:].rstrip()
+    text = _REFERENCES.sub("", "\n" + _TAGS.sub("", draft).strip())[1:].rstrip()
+    text = _DANGLING.sub("", text)
     found: list[Piece] = []
     end = 0
     for start, stop in _spans(text):
         lead, body = text[end:start], text[start:stop]
         end = stop
         if _FENCE.match(body):
-            found.append(Piece("code", lead, body))
+            if "\n" in body.rstrip("`~\n "):
+                found.append(Piece("code", lead, body))
             continue
         if bullet := _BULLET.match(body):
             lead, body = lead + bullet[0], body[bullet.end() :]
