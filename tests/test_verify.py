@@ -353,6 +353,9 @@ def test_an_answer_cut_short_is_partial_and_says_so() -> None:
     answer = verify("How?", draft, CONTEXT, settings=VerifySettings())
     assert answer.status == "partial"
     assert "generate.max_tokens" in answer.reason
+    fragment = Draft("Backups are kept for 30 days. The web interface of the penguin is", "m", truncated=True)
+    assert verify("How?", fragment, CONTEXT, settings=VerifySettings()).text == "Backups are kept for 30 days [1]."
+    assert "max_tokens" in verify("How?", fragment, CONTEXT, settings=VerifySettings()).reason
 
 
 def test_abstaining_keeps_the_reason_and_the_model() -> None:

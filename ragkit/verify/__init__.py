@@ -68,7 +68,7 @@ def verify(
     abstains when the draft refuses or when less of it is supported than `settings.min_supported_share`, and is
     partial when something was not. Snapshot, timings and prompt hash are the caller's to add.
     """
-    parts = [piece for piece in pieces(draft.text) if piece.kind != "courtesy"]
+    parts = [piece for piece in _whole(draft) if piece.kind != "courtesy"]
     claims = [piece for piece in parts if piece.kind in ("claim", "code")]
     if not context.sources:
         return abstain(question, "no passage was found", draft=draft, context=context)
@@ -134,6 +134,14 @@ def abstain(
     )
 
 
+def _whole(draft: Draft) -> list[Piece]:
+    """The pieces of a draft, but for the sentence in the middle of which it was cut short, unless it is the only one."""
+    found = pieces(draft.text)
+    cut = draft.truncated and len(found) > 1 and found[-1].kind == "claim"
+    return found[:-1] if cut and not found[-1].text.endswith(_ENDS) else found
+
+
+_ENDS = (".", "!", "?", ":", "。", "！", "？", "…", '."', '!"', '?"', ".)")
 _OPEN_QUESTION = re.compile(r"\b(?:what|how|why|where|when|who|whom|whose|which)\b", re.IGNORECASE)
 
 
