@@ -162,6 +162,7 @@ def test_an_announcement_cannot_bring_in_what_no_source_has() -> None:
     "draft",
     [
         "Sure! Backups are kept for 30 days.",
+        "Here is the answer to your question about penguins:\n\nBackups are kept for 30 days.",
         "Great question! Backups are kept for 30 days. I hope this helps!",
         "Backups are kept for 30 days. Let me know if you have any other questions.",
         "Certainly.\n\nBackups are kept for 30 days.\n\nIf you need more details, feel free to ask.",

@@ -32,7 +32,7 @@ _REFERENCES = re.compile(
 _DANGLING = re.compile(r"\n\s*(?:[-*+•]|\d{1,3}[.)])\s*\Z")
 _TAGS = re.compile(r"[ \t]*</?source>")
 _ENDINGS = ".!?。！？:"
-# Words to the reader that say nothing of the subject, and sentences that only announce what comes after them.
+# Words to the reader that say nothing of the subject.
 _AGREED = (
     r"(?:sure(?: thing)?|certainly|of course|absolutely|okay|ok|(?:great|good) question|no problem|happy to help)"
 )
@@ -205,14 +205,18 @@ def _kind(body: str) -> PieceKind:
 
 
 def _lead_ins(found: Sequence[Piece]) -> list[Piece]:
-    """Sentences that only announce what comes after them: a list or code, or whatever "Here is the answer:" does."""
+    """Sentences that only announce the list or the code after them; "Here is the answer:" before anything else is said
+    to the reader."""
     result = list(found)
     for at, piece in enumerate(found[:-1]):
         after = found[at + 1]
-        announced = after.kind == "code" or bool(_BULLET.search(after.lead.lstrip()))
-        announced |= bool(_ANNOUNCED.fullmatch(piece.text))
-        if piece.kind == "claim" and piece.text.endswith(":") and announced:
+        listed = after.kind == "code" or bool(_BULLET.search(after.lead.lstrip()))
+        if piece.kind != "claim" or not piece.text.endswith(":"):
+            continue
+        if listed:
             result[at] = replace(piece, kind="lead-in")
+        elif _ANNOUNCED.fullmatch(piece.text):
+            result[at] = replace(piece, kind="courtesy")
     return result
 
 
