@@ -135,7 +135,7 @@ def abstain(
 
 
 def _whole(draft: Draft) -> list[Piece]:
-    """The pieces of a draft, but for the sentence in the middle of which it was cut short, unless it is the only one."""
+    """The pieces of a draft; not the sentence in the middle of which it was cut short, unless there is no other."""
     found = pieces(draft.text)
     cut = draft.truncated and len(found) > 1 and found[-1].kind == "claim"
     return found[:-1] if cut and not found[-1].text.endswith(_ENDS) else found

@@ -205,8 +205,8 @@ def _kind(body: str) -> PieceKind:
 
 
 def _lead_ins(found: Sequence[Piece]) -> list[Piece]:
-    """Sentences that only announce the list or the code after them; "Here is the answer:" before anything else is said
-    to the reader."""
+    """Marks sentences that only announce the list or the code after them. "Here is the answer:" before anything else
+    is a courtesy."""
     result = list(found)
     for at, piece in enumerate(found[:-1]):
         after = found[at + 1]
