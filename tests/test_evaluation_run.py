@@ -16,7 +16,7 @@ from ragkit.errors import CorpusNotFound, DatasetError, RagkitError
 from ragkit.evaluation import datasets
 from ragkit.evaluation.datasets import Gold
 from ragkit.evaluation.names import ANSWERS
-from ragkit.evaluation.rankings import rank
+from ragkit.evaluation.rankings import grades, rank
 from ragkit.evaluation.report import Report, Scored, question_rows, to_json, to_markdown, to_text, write
 from ragkit.evaluation.run import prepare_corpus, run_answers, run_retrieval
 from ragkit.testing import HashEmbedder, ScriptedGenerator
@@ -159,6 +159,14 @@ def test_a_gold_heading_is_found_in_any_passage_below_it() -> None:
     golds = [Gold("a.md", ("Install", "Linux"))]
     hits = [hit(1, "a.md", "x", ("Install", "Mac")), hit(2, "a.md", "y", ("Guide", "install", "linux", "Debian"))]
     assert rank(hits, golds, "passage") == ["passage:1", "gold:0"]
+
+
+def test_gold_that_names_no_document_is_found_by_its_quote_at_either_level() -> None:
+    golds = [Gold(quote="restart the server"), Gold("b.md")]
+    hits = [hit(1, "a.md", "x"), hit(2, "c.md", "Then restart the server."), hit(3, "b.md", "y"), hit(4, "c.md", "z")]
+    assert rank(hits, golds, "document") == ["a.md", "gold:0", "b.md", "c.md"]
+    assert grades(golds, "document") == {"gold:0": 1, "b.md": 1}
+    assert rank(hits, golds[:1], "passage") == ["passage:1", "gold:0", "passage:3", "passage:4"]
 
 
 # ---------------------------------------------------------------- answers

@@ -65,10 +65,13 @@ def score(
 
 
 def units(golds: Sequence[Gold], level: Level) -> dict[str, Gold]:
-    """The gold places by the id that each has in judgements and rankings; the best graded one of each document."""
+    """The gold places by the id that each has in judgements and rankings; the best graded one of each document.
+
+    Gold that names no document is a place of its own at either level.
+    """
     found: dict[str, Gold] = {}
     for at, gold in enumerate(golds):
-        unit = gold.path if level == "document" else f"gold:{at}"
+        unit = gold.path if level == "document" and gold.path else f"gold:{at}"
         if unit not in found or gold.grade > found[unit].grade:
             found[unit] = gold
     return found
@@ -86,18 +89,20 @@ def grades(golds: Sequence[Gold], level: Level) -> dict[str, int]:
 def rank(hits: Sequence[Hit], golds: Sequence[Gold], level: Level) -> list[str]:
     """The hits as units.
 
-    At document level a document stands where its best passage does. At passage level a gold place counts once,
-    where it is first found; a passage that holds several takes as many places, which never flatters.
+    At document level a document stands where its best passage does. A gold place (at passage level any, at document
+    level one that names no document) counts once, where it is first found; a passage that holds several takes as many
+    places, which never flatters.
     """
     ranking: dict[str, None] = {}
-    if level == "document":
-        paths = [gold.path for gold in golds]
-        return list(dict.fromkeys(document([one.path for one in _copies(hit)], paths) for hit in hits))
-    places = units(golds, "passage")
+    paths = [gold.path for gold in golds if gold.path]
+    places = {unit: gold for unit, gold in units(golds, level).items() if level == "passage" or not gold.path}
     for hit in hits:
         held = [unit for unit, gold in places.items() if holds(hit, gold) and unit not in ranking]
-        for unit in held or [f"passage:{hit.passage.id}"]:
-            ranking[unit] = None
+        if level == "passage":
+            unit = f"passage:{hit.passage.id}"
+        else:
+            unit = document([one.path for one in _copies(hit)], paths)
+        ranking |= dict.fromkeys(held or [unit])
     return list(ranking)
 
 
