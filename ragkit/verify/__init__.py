@@ -14,7 +14,7 @@ from ragkit.domain import NO_CONTEXT, Context
 from ragkit.domain.answers import Answer, Claim, Draft, Quote, Status
 from ragkit.roles import Embedder
 from ragkit.text import analyse
-from ragkit.verify.claims import Piece, cite, is_refusal, pieces, statements
+from ragkit.verify.claims import ENDINGS, Piece, cite, is_refusal, pieces, statements
 from ragkit.verify.grounding import ASKING, ENGINES, ground, supports
 from ragkit.verify.relevance import Relevance, relevance
 from ragkit.verify.support import Evidence, Measured
@@ -69,7 +69,7 @@ def verify(
     partial when something was not. Snapshot, timings and prompt hash are the caller's to add.
     """
     parts = [piece for piece in _whole(draft) if piece.kind != "courtesy"]
-    claims = [piece for piece in parts if piece.kind in ("claim", "code")]
+    claims = [piece for piece in parts if piece.is_checked]
     if not context.sources:
         return abstain(question, "no passage was found", draft=draft, context=context)
     refused = next((at for at, piece in enumerate(parts) if piece.kind == "refusal"), None)
@@ -82,12 +82,12 @@ def verify(
     measured = iter(evidence.measure([piece.text for piece in claims]))
     checked = [
         _check(piece, next(measured), settings)
-        if piece in claims
+        if piece.is_checked
         else _Checked(piece, not evidence.lacks(piece.text))
         for piece in parts
         if piece.kind != "refusal"
     ]
-    judged = [one for one in checked if one.piece.kind in ("claim", "code")]
+    judged = [one for one in checked if one.piece.is_checked]
     bad = [one for one in judged if not one.supported]
     if settings.unsupported == "drop":
         if len(bad) == len(judged):
@@ -141,7 +141,7 @@ def _whole(draft: Draft) -> list[Piece]:
     return found[:-1] if cut and not found[-1].text.endswith(_ENDS) else found
 
 
-_ENDS = (".", "!", "?", ":", "。", "！", "？", "…", '."', '!"', '?"', ".)")
+_ENDS = (*ENDINGS, "…", '."', '!"', '?"', ".)")
 _OPEN_QUESTION = re.compile(r"\b(?:what|how|why|where|when|who|whom|whose|which)\b", re.IGNORECASE)
 
 
@@ -196,7 +196,7 @@ def _compose(checked: Sequence[_Checked], *, mark: bool) -> tuple[str, tuple[Cla
         text += cite(one.piece.text, one.numbers)
         if mark and not one.supported:
             text += f" {UNSUPPORTED}"
-        if one.piece.kind in ("claim", "code"):
+        if one.piece.is_checked:
             claims.append(Claim(start, len(text), text[start:], one.supported, round(one.support, 3), one.quotes))
     return text, tuple(claims)
 

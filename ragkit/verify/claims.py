@@ -31,7 +31,7 @@ _REFERENCES = re.compile(
 # What a draft that was cut short ends with, and what the prompt put around its sources.
 _DANGLING = re.compile(r"\n\s*(?:[-*+•]|\d{1,3}[.)])\s*\Z")
 _TAGS = re.compile(r"[ \t]*</?source>")
-_ENDINGS = ".!?。！？:"
+ENDINGS = ".!?。！？:"
 # Words to the reader that say nothing of the subject.
 _AGREED = (
     r"(?:sure(?: thing)?|certainly|of course|absolutely|okay|ok|(?:great|good) question|no problem|happy to help)"
@@ -78,6 +78,11 @@ class Piece:
     text: str
     cited: tuple[int, ...] = ()
 
+    @property
+    def is_checked(self) -> bool:
+        """Whether it says something that a source must bear out."""
+        return self.kind in ("claim", "code")
+
 
 def pieces(draft: str) -> list[Piece]:
     """The draft cut into pieces, in order. Citation marks are taken out and given to the sentence they follow.
@@ -118,7 +123,7 @@ def statements(text: str) -> list[str]:
     >>> statements("Sure! Here is a summary:\\n\\nPods restart. I hope this helps!")
     ['Pods restart.']
     """
-    return [piece.text for piece in pieces(text) if piece.kind in ("claim", "code", "refusal")]
+    return [piece.text for piece in pieces(text) if piece.is_checked or piece.kind == "refusal"]
 
 
 def is_refusal(text: str) -> bool:
@@ -146,7 +151,7 @@ def cite(text: str, numbers: Sequence[int]) -> str:
         return text
     if _FENCE.match(text):
         return f"{text}\n{marks}"
-    body = text.rstrip(_ENDINGS)
+    body = text.rstrip(ENDINGS)
     if not body or (body.endswith("`") and len(text) == len(body)):
         return f"{text} {marks}"
     return f"{body} {marks}{text[len(body) :]}"
