@@ -146,7 +146,7 @@ class RerankSettings:
     engine: Literal["auto", "onnx", "sentence-transformers"] = setting("auto", "As for the embedder.")
     depth: int = setting(15, "How many fused hits are rescored.")
     weight: float = setting(
-        0.0, "Weight of the reranker's score, the fused score having the rest; 0 takes what suits the reranker."
+        0.0, "Weight of the reranker's score, the one before it having the rest; 0 takes what suits the reranker."
     )
 
     @property

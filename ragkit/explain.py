@@ -101,7 +101,8 @@ def _why(hit: Hit, last: Hit) -> str:
         if other is None or other.score is None or (stage.stage == "document" and stage.score is None):
             continue  # a document of one passage has no vector: that is no failing
         if stage.score is None:
-            reasons.append("not reranked" if stage.stage == "rerank" else f"{stage.stage} did not find it")
+            unread = stage.stage in ("rerank", "sentences")
+            reasons.append("not reranked" if unread else f"{stage.stage} did not find it")
         elif stage.score < other.score:
             reasons.append(f"{stage.stage} {stage.score:.3f} against {other.score:.3f}")
     if lacking := [term for term in last.terms if term not in hit.terms]:

