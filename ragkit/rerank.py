@@ -161,7 +161,7 @@ class CrossEncoderReranker:
     """A cross-encoder with one label. A passage longer than its window is read in overlapping windows, and the best
     one counts."""
 
-    def __init__(self, model: CrossEncoder, weight: float = CROSS_ENCODER_WEIGHT) -> None:
+    def __init__(self, model: CrossEncoder, weight: float) -> None:
         self.name = model.name
         self.weight = weight
         self._model = model

@@ -97,7 +97,7 @@ def test_changes_that_are_broken_or_of_another_model_are_told(
 
 
 def test_the_catalogues_own_reranker_has_its_files_beside_it() -> None:
-    specs = [spec for spec in catalogue.models() if any(source.kind == "built" for source in spec.sources)]
+    specs = [spec for spec in catalogue.models() if spec.built]
     assert specs
     for spec in specs:
         for source in spec.sources:

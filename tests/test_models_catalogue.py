@@ -38,8 +38,7 @@ def test_models_the_settings_name_by_default_are_in_the_catalogue_with_pinned_we
 def test_weights_without_a_pinned_sha256_are_said_to_be_trusted_on_first_use() -> None:
     for spec in catalogue.models():
         weights = [file for file in spec.files if file.path.endswith((".safetensors", ".gguf"))]
-        built = any(source.kind == "built" for source in spec.sources)
-        if not built and not all(file.sha256 for file in weights):
+        if not spec.built and not all(file.sha256 for file in weights):
             assert "recorded on first use" in spec.about, spec.name
 
 

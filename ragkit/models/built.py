@@ -42,8 +42,7 @@ def build(base: Path, own: Path, names: Sequence[str], folder: Path) -> None:
 def _write_weights(base: Path, changes: Path, target: Path) -> None:
     io, unreadable = _safetensors()
     try:
-        before = {HEAD + name: tensor for name, tensor in io.load_file(base).items()}
-        after = applied(before, io.load_file(changes))
+        after = applied(_before(io, base), io.load_file(changes))
     except (OSError, ValueError, unreadable) as error:
         raise ModelCorrupt(f"{changes} does not fit {base}: {error}", "install ragkit again") from error
     io.save_file(after, target)
@@ -92,8 +91,12 @@ def difference(before: Tensors, after: Tensors) -> Tensors:
 def write_changes(base: Path, trained: Path, target: Path) -> None:
     """Write what training changed: `base` and `trained` are folders of models, `target` the file."""
     io, _ = _safetensors()
-    before = {HEAD + name: tensor for name, tensor in io.load_file(base / WEIGHTS).items()}
-    io.save_file(difference(before, io.load_file(trained / WEIGHTS)), target)
+    io.save_file(difference(_before(io, base / WEIGHTS), io.load_file(trained / WEIGHTS)), target)
+
+
+def _before(io: Any, weights: Path) -> Tensors:
+    """The tensors that training began with, called as a cross-encoder calls them."""
+    return {HEAD + name: tensor for name, tensor in io.load_file(weights).items()}
 
 
 def _safetensors() -> tuple[Any, type[Exception]]:

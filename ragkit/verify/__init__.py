@@ -70,14 +70,8 @@ def verify(
     """
     parts = [piece for piece in _whole(draft) if piece.kind != "courtesy"]
     claims = [piece for piece in parts if piece.is_checked]
-    if not context.sources:
-        return abstain(question, "no passage was found", draft=draft, context=context)
-    refused = next((at for at, piece in enumerate(parts) if piece.kind == "refusal"), None)
-    if not claims or refused == 0:
-        reason = "the model found no answer in the sources" if parts else "the model wrote nothing"
+    if reason := _nothing_to_check(question, parts, claims, context, language):
         return abstain(question, reason, draft=draft, context=context)
-    if _only_repeats(question, claims, language):
-        return abstain(question, "the model only repeated the question", draft=draft, context=context)
     evidence = Evidence(context, embedder, language, question)
     measured = iter(evidence.measure([piece.text for piece in claims]))
     checked = [
@@ -89,16 +83,12 @@ def verify(
     ]
     judged = [one for one in checked if one.piece.is_checked]
     bad = [one for one in judged if not one.supported]
-    if settings.unsupported == "drop":
-        if len(bad) == len(judged):
-            reason = "nothing that the model wrote is borne out by the sources"
-            return abstain(question, reason, draft=draft, context=context)
-        if 1 - len(bad) / len(judged) < settings.min_supported_share:
-            reason = f"{len(bad)} of {len(judged)} statements that the model wrote are not borne out by the sources"
-            return abstain(question, reason, draft=draft, context=context)
+    if settings.unsupported == "drop" and (reason := _too_little(len(bad), len(judged), settings)):
+        return abstain(question, reason, draft=draft, context=context)
     shown = _without_unsupported(checked) if settings.unsupported == "drop" else checked
     text, kept = _compose(shown, mark=settings.unsupported == "mark")
-    status, reason = _status(len(bad), len(judged), refused is not None, draft, settings)
+    refused = any(piece.kind == "refusal" for piece in parts)
+    status, reason = _status(len(bad), len(judged), refused, draft, settings)
     return Answer(
         question=question,
         status=status,
@@ -132,6 +122,26 @@ def abstain(
         context=context,
         reason=reason,
     )
+
+
+def _nothing_to_check(
+    question: str, parts: Sequence[Piece], claims: Sequence[Piece], context: Context, language: str
+) -> str:
+    """Why the question is declined before any claim is checked, or ""."""
+    if not context.sources:
+        return "no passage was found"
+    if not claims or parts[0].kind == "refusal":
+        return "the model found no answer in the sources" if parts else "the model wrote nothing"
+    return "the model only repeated the question" if _only_repeats(question, claims, language) else ""
+
+
+def _too_little(bad: int, judged: int, settings: VerifySettings) -> str:
+    """Why a draft of which so many claims are unsupported is dropped whole, or ""."""
+    if bad == judged:
+        return "nothing that the model wrote is borne out by the sources"
+    if 1 - bad / judged < settings.min_supported_share:
+        return f"{bad} of {judged} statements that the model wrote are not borne out by the sources"
+    return ""
 
 
 def _whole(draft: Draft) -> list[Piece]:

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ragkit.config import load
+from training.base import base_model
 from training.grounding.data import Pair, held_out_pairs, training_pairs
 
 
@@ -85,15 +86,11 @@ def cross_encoder(
     """Train until the time is over, or the held-out pairs say stop."""
     import torch
 
-    from ragkit.models import resolve
     from training.cross_encoder import Recipe, Trainer
     from training.grounding.task import Grounding
 
     torch.set_num_threads(threads)
-    files = resolve.local(base, models, "torch")
-    if files is None:
-        raise SystemExit(f"{base} is not here; run `ragkit models pull {base}`")
-    Trainer(files.directory, out, Recipe(minutes, seed), Grounding()).train(pairs, held_out)
+    Trainer(base_model(base, models), out, Recipe(minutes, seed), Grounding()).train(pairs, held_out)
     print(out / "best")
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ragkit import Engine, config
 from ragkit.evaluation import datasets, run
+from training.base import base_model
 from training.kinds import some_of_each_kind
 from training.rerank.candidates import Group, groups
 from training.rerank.data import Query, documentation_queries, judged_queries, sample_tree, squad_as_beir
@@ -75,14 +76,11 @@ def train(options: argparse.Namespace, learned: Sequence[Group], held_out: Seque
     """Until the time is over, or the held-out questions say stop."""
     import torch
 
-    from ragkit.models import resolve
     from training.cross_encoder import Recipe, Trainer
     from training.rerank.task import Reranking
 
     torch.set_num_threads(options.threads)
-    files = resolve.local(options.base, config.load().settings.models_directory, "torch")
-    if files is None:
-        raise SystemExit(f"{options.base} is not here; run `ragkit models pull {options.base}`")
+    base = base_model(options.base, config.load().settings.models_directory)
     recipe = Recipe(
         minutes=options.minutes,
         seed=options.seed,
@@ -90,7 +88,7 @@ def train(options: argparse.Namespace, learned: Sequence[Group], held_out: Seque
         learning_rate=options.learning_rate,
         frozen_layers=options.frozen_layers,
     )
-    Trainer(files.directory, options.out, recipe, Reranking(), options.device).train(learned, held_out)
+    Trainer(base, options.out, recipe, Reranking(), options.device).train(learned, held_out)
     print(options.out / "best")
 
 

@@ -13,9 +13,9 @@ import json
 from pathlib import Path
 
 from ragkit import config
-from ragkit.models import resolve
 from ragkit.models.built import CHANGES, write_changes
 from ragkit.models.catalogue import CATALOGUE
+from training.base import base_model
 
 FOLDER = CATALOGUE.parent / "reranker"
 
@@ -26,10 +26,8 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="the folder that `python -m training.rerank` filled")
     parser.add_argument("--base", default="all-MiniLM-L6-v2", help="the model that it began with")
     options = parser.parse_args()
-    files = resolve.local(options.base, config.load().settings.models_directory, "torch")
-    if files is None:
-        raise SystemExit(f"{options.base} is not here; run `ragkit models pull {options.base}`")
-    ship(files.directory, options.out / "best", FOLDER)
+    base = base_model(options.base, config.load().settings.models_directory)
+    ship(base, options.out / "best", FOLDER)
     print(f"{FOLDER / CHANGES}: {(FOLDER / CHANGES).stat().st_size / 1e6:.1f} MB")
 
 
