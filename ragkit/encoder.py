@@ -31,6 +31,8 @@ MODEL = "model.onnx"
 TOKENIZER = "tokenizer.json"
 STATES = "states"
 """The output that holds the states of the tokens, in graphs that have one."""
+EQUAL_LENGTHS = "ragkit_equal_lengths"
+"""What a graph without a padding mask says of itself: texts that are read together have the same number of tokens."""
 WINDOW = 4096
 """Texts tokenized at a time: bounds memory, and is plenty to sort into batches of like length."""
 
@@ -98,6 +100,7 @@ class Encoder:
         self._inputs: dict[str, str] = {}
         self._output = ""
         self._has_states = False
+        self._equal_lengths = False
 
     @property
     def tokenizer(self) -> TextTokenizer:
@@ -181,13 +184,14 @@ class Encoder:
             pool.shutdown(wait=True, cancel_futures=True)
 
     def _plan(self, inputs: Sequence[Input], offsets: bool) -> Iterator[tuple[list[int], list[Encoded]]]:
-        """Batches of like length, longest first, within the token budget, padding included."""
+        """Batches of like length, longest first, within the token budget, padding included; of equal length, without
+        padding, where the graph has no mask."""
         for start in range(0, len(inputs), WINDOW):
             tokens = self.tokenizer.encode(inputs[start : start + WINDOW], offsets=offsets)
             lengths = [len(one.ids) for one in tokens]
             order = sorted(range(len(tokens)), key=lambda i: -lengths[i])
             budget = max(1, min(self._batch_tokens, sum(lengths) // self._threads + 1))
-            for batch in group_by_budget([lengths[i] for i in order], budget):
+            for batch in group_by_budget([lengths[i] for i in order], budget, equal=self._equal_lengths):
                 chosen = [order[at] for at in batch]
                 yield [start + i for i in chosen], [tokens[i] for i in chosen]
 
@@ -202,10 +206,14 @@ class Encoder:
         width = max(1, max(len(one.ids) for one in tokens))
         arrays = {name: np.zeros((len(tokens), width), dtype=kind) for name, kind in self._inputs.items()}
         for row, one in enumerate(tokens):
-            for name, values in (("input_ids", one.ids), ("token_type_ids", one.segments)):
+            read = (
+                ("input_ids", one.ids),
+                ("token_type_ids", one.segments),
+                ("attention_mask", [1] * len(one.ids)),
+            )
+            for name, values in read:
                 if name in arrays:
                     arrays[name][row, : len(values)] = values
-            arrays["attention_mask"][row, : len(one.ids)] = 1
         return arrays
 
     def _open(self) -> None:
@@ -214,10 +222,11 @@ class Encoder:
                 session = open_session(self._directory / MODEL)
                 kinds = {"tensor(int64)": "int64", "tensor(int32)": "int32"}
                 self._inputs = {entry.name: kinds[entry.type] for entry in session.get_inputs()}
-                if not {"input_ids", "attention_mask"} <= set(self._inputs):
+                if "input_ids" not in self._inputs:
                     raise ModelUnsuitable(f"{self._directory / MODEL} takes {sorted(self._inputs)}, not token ids")
                 outputs = [entry.name for entry in session.get_outputs()]
                 self._output, self._has_states = outputs[0], STATES in outputs[1:]
+                self._equal_lengths = EQUAL_LENGTHS in session.get_modelmeta().custom_metadata_map
                 self._session = session
 
 
@@ -242,25 +251,30 @@ def part_means(states: Rows, tokens: Encoded, parts: Sequence[Span]) -> Rows:
     return means
 
 
-def group_by_budget(lengths: Sequence[int], budget: int) -> Iterator[range]:
-    """Cut descending `lengths` into runs whose count times longest length stays within `budget`.
+def group_by_budget(lengths: Sequence[int], budget: int, *, equal: bool = False) -> Iterator[range]:
+    """Cut descending `lengths` into runs whose count times longest length stays within `budget`, and whose lengths
+    are `equal` if so asked.
 
     An entry longer than the budget is a run of its own.
 
     >>> [list(run) for run in group_by_budget([9, 5, 5, 2, 1], 10)]
     [[0], [1, 2], [3, 4]]
+    >>> [list(run) for run in group_by_budget([9, 5, 5, 2, 1], 10, equal=True)]
+    [[0], [1, 2], [3], [4]]
     """
     start = 0
     for at in range(1, len(lengths) + 1):
-        if at == len(lengths) or lengths[start] * (at - start + 1) > budget:
+        ends = at == len(lengths) or lengths[start] * (at - start + 1) > budget
+        if ends or (equal and lengths[at] != lengths[start]):
             yield range(start, at)
             start = at
 
 
-def open_session(path: Path, *, optimise: bool = False, save_to: Path | None = None, threads: int = 1) -> Any:
+def open_session(path: Path, *, save_to: Path | None = None, threads: int = 1) -> Any:
     """An onnxruntime session over `path` on the CPU.
 
-    Prepared models are saved optimised, so opening skips the graph passes; `save_to` is how they are saved.
+    Prepared models are saved optimised, so opening skips the graph passes; `save_to` applies them and saves. One is
+    left out: the kernel of what it makes is slower than those of its parts (`models.graph.fuse`).
     Raises ModelCorrupt when the file cannot be read.
     """
     import onnxruntime
@@ -271,11 +285,16 @@ def open_session(path: Path, *, optimise: bool = False, save_to: Path | None = N
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     levels = onnxruntime.GraphOptimizationLevel
-    options.graph_optimization_level = levels.ORT_ENABLE_EXTENDED if optimise else levels.ORT_DISABLE_ALL
+    options.graph_optimization_level = levels.ORT_ENABLE_EXTENDED if save_to else levels.ORT_DISABLE_ALL
     if save_to is not None:
         options.optimized_model_filepath = str(save_to)
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(
+            str(path),
+            options,
+            providers=["CPUExecutionProvider"],
+            disabled_optimizers=["SkipLayerNormFusion"] if save_to else None,
+        )
     except Exception as error:  # onnxruntime's own classes derive from Exception alone
         raise ModelCorrupt(f"{path} is not a readable ONNX model: {error}", "run `ragkit models prepare`") from error
 

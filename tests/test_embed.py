@@ -19,7 +19,7 @@ from ragkit import sbert
 from ragkit.config import Settings
 from ragkit.domain import Chunk
 from ragkit.embed import OnnxEmbedder, embed_chunks, open_embedder, truncated
-from ragkit.encoder import group_by_budget
+from ragkit.encoder import EQUAL_LENGTHS, MODEL, Encoder, group_by_budget, open_session
 from ragkit.errors import ModelCorrupt, ModelNotFound, ModelUnsuitable
 from ragkit.models import sample
 from ragkit.models.prepare import prepare, prepared
@@ -226,6 +226,20 @@ def test_repositorys_own_onnx_file_is_pooled_like_the_original(tmp_path: Path, p
     assert np.allclose(open_embedder(folder, 1).embed(["restart the server", "port"]), expected, atol=1e-4)
 
 
+def test_a_graph_without_a_padding_mask_says_so_and_reads_texts_of_one_length_together(toys: dict[str, Path]) -> None:
+    session = open_session(toys["onnx"] / MODEL)
+    assert EQUAL_LENGTHS in session.get_modelmeta().custom_metadata_map
+    lengths: list[int] = []
+
+    class Watched(Encoder):
+        def _arrays(self, tokens: Any) -> Any:
+            lengths.append(len({len(one.ids) for one in tokens}))
+            return super()._arrays(tokens)
+
+    Watched(toys["onnx"], max_tokens=62, threads=2, batch_tokens=512).run(TEXTS * 2)
+    assert lengths and set(lengths) == {1}
+
+
 def test_prepared_model_is_found_again_and_made_anew_when_its_source_changes(tmp_path: Path) -> None:
     source = toy_models.save_bi_encoder(tmp_path / "bi")
     name, models_dir = f"path:{source}", tmp_path / "models"
@@ -258,12 +272,13 @@ def test_missing_and_damaged_models_are_named(tmp_path: Path, toys: dict[str, Pa
 # ---------------------------------------------------------------- properties
 
 
-@given(st.lists(st.integers(1, 300), max_size=60), st.integers(1, 600))
-def test_batches_hold_every_text_once_and_keep_to_the_budget(lengths: list[int], budget: int) -> None:
+@given(st.lists(st.integers(1, 300), max_size=60), st.integers(1, 600), st.booleans())
+def test_batches_hold_every_text_once_and_keep_to_the_budget(lengths: list[int], budget: int, equal: bool) -> None:
     lengths.sort(reverse=True)
-    runs = list(group_by_budget(lengths, budget))
+    runs = list(group_by_budget(lengths, budget, equal=equal))
     assert [place for run in runs for place in run] == list(range(len(lengths)))
     assert all(len(run) == 1 or len(run) * lengths[run[0]] <= budget for run in runs)
+    assert not equal or all(lengths[run[0]] == lengths[run[-1]] for run in runs)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -27,7 +27,7 @@ from ragkit.models import catalogue, resolve
 from ragkit.models.resolve import ModelFiles, Weights, hash_file
 from ragkit.prepared import MANIFEST
 
-VERSION = 1
+VERSION = 2
 Prefer = Literal["speed", "fidelity"]
 MAX_DIVERGENCE = {"speed": 0.5, "fidelity": 0.02}
 """Mean nats between a re-quantised language model's next-token distributions and the shipped file's: where speed is
