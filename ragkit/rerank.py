@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ragkit.cross_encoder import CrossEncoder, open_cross_encoder
-from ragkit.domain import Hit, Passage, StageScore
+from ragkit.domain import CODE_FORMATS, Hit, Passage, StageScore
 from ragkit.roles import Embedder
 from ragkit.text import analyse, rarity
 from ragkit.units import contents
@@ -153,7 +153,9 @@ class SentenceReranker:
         return chosen
 
     def _length(self, passage: Passage) -> float:
-        """0 for nothing, 1 from `full_tokens` on."""
+        """0 for nothing, 1 from `full_tokens` on; 1 for source code, where a short function is no stub."""
+        if passage.format in CODE_FORMATS:
+            return 1.0
         return min(1.0, math.log1p(passage.chunk.tokens) / math.log1p(self.full_tokens))
 
 

@@ -100,6 +100,15 @@ def test_of_two_passages_as_near_the_one_with_more_to_say_wins() -> None:
     assert scores[1] > scores[0]
 
 
+def test_a_short_function_is_no_stub() -> None:
+    (short,) = passages("server port")
+    chunk = replace(short.chunk, tokens=2)
+    prose, code = (replace(short, chunk=chunk, format=format) for format in ("markdown", "python"))
+    one, other = SentenceReranker(HashEmbedder()).score("server port", [prose, code])
+    long = replace(prose, chunk=replace(chunk, tokens=256))
+    assert one < other == pytest.approx(SentenceReranker(HashEmbedder()).score("server port", [long])[0])
+
+
 def test_stored_sentence_vectors_are_used_and_only_the_others_are_embedded_now() -> None:
     embedder = HashEmbedder()
     near, far, unknown = [hit(n, text, 0.5).passage for n, text in ((1, "a b"), (2, "c d"), (3, "server port"))]

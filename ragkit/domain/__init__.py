@@ -200,6 +200,8 @@ class Passage:
     metadata: Mapping[str, JSON] = field(default_factory=dict)
     doc_version: str = ""
     """The version that its document is about, where that is known."""
+    format: str = ""
+    """Its document's."""
 
     @property
     def location(self) -> str:

@@ -389,7 +389,8 @@ class Store:
 # ---------------------------------------------------------------- queries
 
 _SNAPSHOTS = "SELECT snapshots.*, corpora.name AS name, corpora.slug AS slug FROM snapshots JOIN corpora"
-_PASSAGES = """SELECT chunks.*, documents.path AS path, documents.title AS title, documents.metadata AS metadata
+_PASSAGES = """SELECT chunks.*, documents.path AS path, documents.title AS title, documents.metadata AS metadata,
+    documents.format AS format
     FROM chunks JOIN documents ON documents.id = chunks.document_id"""
 _TEXTS = """SELECT chunks.id AS id, chunks.context AS context, chunks.prefix AS prefix, chunks.text AS text
     FROM chunks"""

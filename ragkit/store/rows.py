@@ -42,7 +42,7 @@ def indexed_text(row: Row) -> str:
 
 
 def to_passage(row: Row) -> Passage:
-    """A row of `chunks` with its document's path, title and metadata."""
+    """A row of `chunks` with its document's path, title, metadata and format."""
     chunk = Chunk(
         row["start"],
         row["end"],
@@ -57,7 +57,14 @@ def to_passage(row: Row) -> Passage:
         row["tokens"],
     )
     return Passage(
-        row["id"], row["document_id"], row["ordinal"], row["path"], row["title"], chunk, decoded(row["metadata"])
+        row["id"],
+        row["document_id"],
+        row["ordinal"],
+        row["path"],
+        row["title"],
+        chunk,
+        decoded(row["metadata"]),
+        format=row["format"],
     )
 
 
