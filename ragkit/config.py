@@ -75,6 +75,10 @@ class EmbedSettings:
     """The embedding model."""
 
     model: str = setting("all-MiniLM-L6-v2", "Catalogue name, hub:ORG/NAME@REV or path:DIR of the embedder.")
+    code_model: str = setting(
+        "auto",
+        "Embedder of source code for questions that embed.model reads; auto takes the catalogue's, none the same.",
+    )
     engine: Literal["auto", "onnx", "sentence-transformers"] = setting(
         "auto", "onnx never imports torch; auto takes onnx, preparing it on first use."
     )
@@ -250,6 +254,8 @@ class Settings:
     def models_in_use(self) -> list[tuple[str, str]]:
         """(name, role) of the models that the settings call for: embedder, reranker, generator."""
         used = [(self.embed.model, "embedder")]
+        if self.embed.code_model not in ("auto", "none"):
+            used.append((self.embed.code_model, "embedder"))
         if self.rerank.cross_encoder:
             used.append((self.rerank.cross_encoder, "reranker"))
         if self.generate.backend == "llama":

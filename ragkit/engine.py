@@ -106,28 +106,32 @@ class Engine:
         """
         from ragkit.ingest import ingest
 
-        return ingest(
+        report = ingest(
             [Path(path) for path in paths],
             corpus,
             store=self.store,
             embedder=self.embedder,
+            code_embedder=lambda: self._opened.code_embedder,
             settings=self.settings,
             rebuild=rebuild,
             progress=self.progress,
         )
+        return dataclasses.replace(report, notices=self._opened.take_notices())
 
     def ingest_documents(self, documents: Iterable[Document], *, corpus: str) -> IngestReport:
         """Make a corpus of documents that lie in no folder; they replace what the corpus held."""
         from ragkit.ingest import ingest_documents
 
-        return ingest_documents(
+        report = ingest_documents(
             documents,
             corpus,
             store=self.store,
             embedder=self.embedder,
+            code_embedder=lambda: self._opened.code_embedder,
             settings=self.settings,
             progress=self.progress,
         )
+        return dataclasses.replace(report, notices=self._opened.take_notices())
 
     # ------------------------------------------------------------ corpora
 

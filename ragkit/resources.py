@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ragkit.errors import ModelUnsuitable
+from ragkit.errors import MissingExtra, ModelError, ModelUnsuitable, OfflineError
 
 if TYPE_CHECKING:
     from ragkit.config import GenerateSettings, Settings
@@ -43,12 +43,19 @@ class Resources:
         self.notices: list[str] = []
         self._snapshots: dict[str, Snapshot] = {}
 
+    def take_notices(self) -> tuple[str, ...]:
+        """What there is to say, once."""
+        notices = tuple(self.notices)
+        self.notices.clear()
+        return notices
+
     def close(self) -> None:
         """Close what was opened; it is opened again when it is needed again."""
         for snapshot in self._snapshots.values():
             snapshot.close()
         self._snapshots.clear()
-        for name in ("store", "generator", "own_judge", "embedder", "entailment", "reranker", "sentence_reranker"):
+        opened = ("embedder", "code_embedder", "entailment", "reranker", "sentence_reranker")
+        for name in ("store", "generator", "own_judge", *opened):
             close = getattr(self.__dict__.pop(name, None), "close", None)
             if close and self.given.get(name) is None:
                 close()
@@ -74,12 +81,46 @@ class Resources:
         from ragkit.models import catalogue
 
         settings = self.settings.embed
+        spec = catalogue.get(settings.model)
+        if spec.questions:
+            raise ModelUnsuitable(
+                f"{spec.name} embeds source code alone; {spec.questions} reads its questions",
+                f"set embed.model to {spec.questions}, and embed.code_model to {spec.name}",
+            )
         prepared = self.prepared(settings.model, "embedder", settings.engine)
         embedder = open_embedder(prepared, self.settings.thread_count, settings.batch_tokens)
         if not settings.dimensions:
             return embedder
-        spec = catalogue.get(settings.model)
         return truncated(embedder, settings.dimensions, spec.matryoshka if spec.catalogued else None)
+
+    @cached_property
+    def code_embedder(self) -> Embedder | None:
+        """What embeds passages of source code in place of the embedder, prepared on first use; None where nothing
+        does: none is wanted, none is known for this embedder, or, of its own choice, none can be had."""
+        from ragkit.embed import open_embedder
+        from ragkit.models import catalogue
+
+        settings, asked = self.settings.embed, self.embedder.fingerprint.rpartition("-")[0]
+        if settings.code_model == "none":
+            return None
+        fitting = [spec for spec in catalogue.models() if spec.questions == asked]
+        if settings.code_model == "auto" and not fitting:
+            return None
+        spec = fitting[0] if settings.code_model == "auto" else catalogue.get(settings.code_model)
+        if spec.catalogued and spec.questions != asked:
+            known = ", ".join(one.name for one in fitting) or "none"
+            raise ModelUnsuitable(
+                f"{spec.name} embeds no source code for questions that {asked} reads",
+                f"embed.code_model may be: {known}",
+            )
+        try:
+            prepared = self.prepared(spec.name, "embedder", settings.engine)
+        except (MissingExtra, ModelError, OfflineError) as error:
+            if settings.code_model != "auto":
+                raise
+            self.notices.append(f"{asked} embeds source code, too, less well than {spec.name}: {error.message}")
+            return None
+        return open_embedder(prepared, self.settings.thread_count, settings.batch_tokens)
 
     @cached_property
     def reranker(self) -> Reranker | None:

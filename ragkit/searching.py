@@ -314,8 +314,7 @@ class _Search:
 
     def _notices(self, query: str) -> tuple[str, ...]:
         """What a user should know: how models came here, said once, and a query that is longer than the window."""
-        notices = tuple(self._opened.notices)
-        self._opened.notices.clear()
+        notices = self._opened.take_notices()
         embedder = self._embedder
         spans = getattr(embedder, "spans", None)
         if embedder is None or spans is None or len(query) <= embedder.max_tokens:  # a token has a character

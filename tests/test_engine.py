@@ -11,8 +11,9 @@ from ragkit import Engine, config
 from ragkit.config import Settings
 from ragkit.domain import Document
 from ragkit.domain.answers import Message
-from ragkit.errors import CorpusNotFound, FilterError, SnapshotError, UsageError
+from ragkit.errors import CorpusNotFound, FilterError, ModelUnsuitable, OfflineError, SnapshotError, UsageError
 from ragkit.loaders import load
+from ragkit.resources import Resources
 from ragkit.testing import HashEmbedder, OverlapReranker, ScriptedGenerator
 from tests import toy_models
 
@@ -185,6 +186,35 @@ def test_new_snapshot_is_seen_by_an_open_engine(engine: Engine, docs: Path) -> N
     after = engine.search("quokka")
     assert after.snapshot != before
     assert after.hits[0].passage.path == "animals.md"
+
+
+class PlainMiniLM(HashEmbedder):
+    """Called like the default embedder."""
+
+    @property
+    def fingerprint(self) -> str:
+        return "all-MiniLM-L6-v2-0000"
+
+
+def test_a_model_for_source_code_goes_with_the_embedder_whose_questions_it_answers(
+    settings: Settings, tmp_path: Path
+) -> None:
+    def opened(embedder: HashEmbedder | None, **values: object) -> Resources:
+        alone = {"models.directory": str(tmp_path / "none"), "offline": True}
+        chosen = config.replace(settings, alone | {f"embed.{key}": value for key, value in values.items()})
+        return Resources(chosen, None, embedder=embedder, generator=None, reranker=None)
+
+    assert opened(HashEmbedder()).code_embedder is None
+    assert opened(PlainMiniLM(), code_model="none").code_embedder is None
+    with pytest.raises(ModelUnsuitable, match="ragkit-code-v1 embeds no source code for questions that hash reads"):
+        _ = opened(HashEmbedder(), code_model="ragkit-code-v1").code_embedder
+    with pytest.raises(ModelUnsuitable, match="embeds source code alone"):
+        _ = opened(None, model="ragkit-code-v1").embedder
+    without = opened(PlainMiniLM())
+    assert without.code_embedder is None  # nothing can be fetched; the embedder reads code, too, and says so
+    assert "less well than ragkit-code-v1" in without.notices[0]
+    with pytest.raises(OfflineError):
+        _ = opened(PlainMiniLM(), code_model="ragkit-code-v1").code_embedder
 
 
 def test_another_embedder_is_refused(settings: Settings, docs: Path) -> None:

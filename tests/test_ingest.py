@@ -53,12 +53,24 @@ class Corpus:
         self.store = store
         self.settings = settings
         self.embedder = HashEmbedder()
+        self.code_embedder: HashEmbedder | None = None
+        self.asked_for_code = 0
         self.report: IngestReport
+
+    def for_code(self) -> HashEmbedder | None:
+        self.asked_for_code += 1
+        return self.code_embedder
 
     def run(self, *, rebuild: bool = False, **overrides: object) -> dict[str, str]:
         settings = config.replace(self.settings, {key.replace("__", "."): value for key, value in overrides.items()})
         self.report = ingest(
-            [self.folder], "docs", store=self.store, embedder=self.embedder, settings=settings, rebuild=rebuild
+            [self.folder],
+            "docs",
+            store=self.store,
+            embedder=self.embedder,
+            code_embedder=self.for_code,
+            settings=settings,
+            rebuild=rebuild,
         )
         return {row.path: row.outcome for row in self.report.rows}
 
@@ -276,6 +288,55 @@ def test_the_vector_of_source_code_leans_towards_the_name_of_its_symbol(corpus: 
     for id, vector in vectors.items():
         mixed = (1 - NAME_SHARE) * vector + NAME_SHARE * name if id == code else vector
         assert found[id] == pytest.approx(float(name @ (mixed / np.linalg.norm(mixed))), abs=1e-5)
+
+
+class TurnedEmbedder(HashEmbedder):
+    """Vectors of the same length that point elsewhere."""
+
+    def __init__(self, turns: int) -> None:
+        super().__init__()
+        self.turns = turns
+
+    @property
+    def fingerprint(self) -> str:
+        return f"turned-{self.turns}"
+
+    def embed(
+        self, texts: Sequence[str], kind: Literal["query", "passage"] = "passage", progress: Progress | None = None
+    ) -> Vectors:
+        return np.roll(super().embed(texts, kind, progress), self.turns, axis=1)
+
+
+def test_source_code_is_embedded_by_a_model_of_its_own_and_asked_about_by_the_other(corpus: Corpus) -> None:
+    corpus.write("cart.md", "Text.\n")
+    corpus.run()
+    assert corpus.asked_for_code == 0  # nothing opens a model that nothing needs
+    corpus.code_embedder = TurnedEmbedder(1)
+    corpus.write("lines.sql", "select the cart\n")
+    assert corpus.run() == {"cart.md": "unchanged", "lines.sql": "added"}
+    texts = dict(corpus.store.chunk_texts(corpus.store.current_snapshot("docs")))
+    (code,) = [id for id, text in texts.items() if "select" in text]
+    name = corpus.store.symbol_names(list(texts))[code]
+    vector = corpus.code_embedder.embed([texts[code]])[0]
+    if name:
+        vector = (1 - NAME_SHARE) * vector + NAME_SHARE * corpus.code_embedder.embed([name])[0]
+    asked = corpus.embedder.embed(["text"])[0]
+    with open_snapshot(corpus.store, "docs", corpus.settings) as opened:
+        found = {ranked.id: ranked.score for ranked in opened.dense.search(asked, 9)}
+    for id, text in texts.items():
+        own = vector if id == code else corpus.embedder.embed([text])[0]
+        assert found[id] == pytest.approx(float(asked @ (own / np.linalg.norm(own))), abs=1e-5)
+
+
+def test_another_model_for_source_code_embeds_the_code_anew_and_nothing_else(corpus: Corpus) -> None:
+    corpus.write("cart.md", "def add(): pass\n")
+    corpus.write("cart.py", "def add(): pass\n")
+    corpus.run()
+    for code_embedder in (TurnedEmbedder(1), TurnedEmbedder(2), None):
+        corpus.code_embedder = code_embedder
+        assert corpus.run() == {"cart.md": "unchanged", "cart.py": "updated"}
+        assert corpus.report.embedded == 1
+        assert corpus.run() == {"cart.md": "unchanged", "cart.py": "unchanged"}
 
 
 def test_other_index_settings_publish_without_reading_or_embedding(corpus: Corpus) -> None:

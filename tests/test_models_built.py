@@ -12,13 +12,14 @@ from hypothesis.extra import numpy as arrays
 
 from ragkit import config, sbert
 from ragkit.cross_encoder import open_cross_encoder
+from ragkit.embed import open_embedder
 from ragkit.errors import ModelCorrupt
 from ragkit.models import catalogue, resolve
-from ragkit.models.built import CHANGES, applied, difference
+from ragkit.models.built import CHANGES, applied, build, difference
 from ragkit.models.catalogue import File, ModelSpec, Source
 from ragkit.models.prepare import prepare
 from tests import toy_models
-from training.rerank.ship import FOLDER, ship
+from training.ship import ship
 
 PAIRS = [("how to restart the server", "restart the server in the night"), ("port", "the disk and the volume")]
 numbers = st.floats(-4, 4, width=32)
@@ -96,7 +97,24 @@ def test_changes_that_are_broken_or_of_another_model_are_told(
         resolve.resolve(spec, tmp_path / "models")
 
 
-def test_the_catalogues_own_reranker_has_its_files_beside_it() -> None:
+def test_a_bi_encoder_is_built_like_a_cross_encoder(tmp_path: Path) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    base = toy_models.save_bi_encoder(tmp_path / "base")
+    trained = toy_models.save_bi_encoder(tmp_path / "trained")
+    weights = load_file(trained / "model.safetensors")
+    save_file({name: tensor * 1.5 for name, tensor in weights.items()}, trained / "model.safetensors")
+    ship(base, trained, tmp_path / "own")
+    names = ["model.safetensors", "1_Pooling/config.json", "absent.json"]
+    build(base, tmp_path / "own", names, tmp_path)
+    assert (tmp_path / "1_Pooling" / "config.json").is_file()
+    found = load_file(tmp_path / "model.safetensors")
+    assert found.keys() == weights.keys()
+    for name, tensor in weights.items():
+        assert np.allclose(found[name], tensor * 1.5, atol=0.01)
+
+
+def test_the_catalogues_own_models_have_their_files_beside_it() -> None:
     specs = [spec for spec in catalogue.models() if spec.built]
     assert specs
     for spec in specs:
@@ -104,7 +122,20 @@ def test_the_catalogues_own_reranker_has_its_files_beside_it() -> None:
             folder = catalogue.CATALOGUE.parent / source.folder
             assert {CHANGES, "config.json", "MODEL_CARD.md"} <= {path.name for path in folder.iterdir()}
             assert catalogue.get(source.base).licence == spec.licence
-            assert folder == FOLDER
+
+
+@pytest.mark.slow
+def test_the_embedder_of_source_code_puts_it_where_the_questions_are(models: None) -> None:
+    directory = config.load().settings.models_directory
+    asking = open_embedder(prepare("all-MiniLM-L6-v2", "embedder", directory, offline=True).path, 2)
+    reading = open_embedder(prepare("ragkit-code-v1", "embedder", directory, offline=True).path, 2)
+    code = [
+        "shop cart > total\ndef total(self):\n    return sum(item.price * item.count for item in self.items)",
+        "shop cart > clear\ndef clear(self):\n    self.items.clear()\n    self.changed.send(self)",
+    ]
+    asked = asking.embed(["What all that was chosen costs together"], "query")[0]
+    right, wrong = reading.embed(code) @ asked
+    assert right > wrong
 
 
 @pytest.mark.slow

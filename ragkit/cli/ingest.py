@@ -68,6 +68,8 @@ def _print(report: IngestReport, state: State) -> None:
     from ragkit import render
 
     click.echo(render.ingest_text(report))
+    for notice in report.notices:
+        state.say(notice)
     shown = [row for row in report.rows if row.outcome == "failed" or (state.verbose and row.outcome != "unchanged")]
     if shown and not state.quiet:
         click.echo(table((row.outcome, row.path, row.reason) for row in shown), err=True)

@@ -67,9 +67,10 @@ def pull(state: State, names: tuple[str, ...], force: bool) -> None:
             missing.append(name)
         else:
             state.say(f"{name}: here already")
-    size = sum(catalogue.get(name).megabytes for name in missing)
+    fetched = [name for name in missing if not _is_built_of_what_is_here(catalogue.get(name), settings)]
+    size = sum(catalogue.get(name).megabytes for name in fetched)
     if size:
-        state.say(f"to download: {human_bytes(size * 1e6)} ({', '.join(missing)})")
+        state.say(f"to download: {human_bytes(size * 1e6)} ({', '.join(fetched)})")
     for name in missing:
         with progress_bars(state) as progress:
             found = resolve.resolve(
@@ -163,6 +164,14 @@ def path(state: State, name: str) -> None:
     if found is None:
         raise ModelNotFound(f"model {name} is not on this machine", f"run `ragkit models pull {name}`")
     click.echo(found.directory)
+
+
+def _is_built_of_what_is_here(spec: ModelSpec, settings: Settings) -> bool:
+    """Whether nothing has to be downloaded for a model that ragkit trained."""
+    from ragkit.models import resolve
+
+    bases = [source.base for source in spec.sources if source.kind == "built"]
+    return any(resolve.local(base, settings.models_directory) is not None for base in bases)
 
 
 def chosen(names: tuple[str, ...], settings: Settings, role: str = "") -> list[tuple[str, str]]:

@@ -44,6 +44,8 @@ class IngestReport:
     """Texts embedded now; the rest were known by their hash."""
     seconds: float
     rows: tuple[LedgerRow, ...] = ()
+    notices: tuple[str, ...] = ()
+    """What a user should know of the models that were used."""
 
 
 @dataclass(frozen=True, slots=True)

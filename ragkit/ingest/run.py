@@ -14,16 +14,16 @@ import errno
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
-from functools import cache
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 from ragkit.choices import Outcome
 from ragkit.chunking import chunk
-from ragkit.domain import Document, Progress
+from ragkit.domain import CODE_FORMATS, Document, Progress
 from ragkit.domain.corpora import IngestReport, LedgerRow
 from ragkit.embed import embed_chunks, with_names
 from ragkit.errors import CorpusEmpty, ModelUnsuitable, RagkitError, SnapshotError, StoreError, UsageError
@@ -62,6 +62,7 @@ def ingest(
     store: Store,
     embedder: Embedder,
     settings: Settings,
+    code_embedder: Callable[[], Embedder | None] = lambda: None,
     rebuild: bool = False,
     progress: Progress | None = None,
 ) -> IngestReport:
@@ -69,7 +70,8 @@ def ingest(
 
     `roots` join those that the corpus has; with none, its own are read again. The corpus is named by `corpus`, the
     settings, a corpus.toml or the first folder. `rebuild` reads and indexes everything anew, but embeds no text
-    twice. Raises CorpusEmpty when nothing matched, CorpusLocked while another process writes the corpus, UsageError
+    twice. Source code is embedded by what `code_embedder` gives, which is asked once there is any.
+    Raises CorpusEmpty when nothing matched, CorpusLocked while another process writes the corpus, UsageError
     for a path that is not there; a file that cannot be read is a row of the report, not an error.
     """
     started = time.perf_counter()
@@ -89,7 +91,7 @@ def ingest(
             raise sources.nothing_matched(places, left_out)
         writer = CorpusWriter(store, name)
         writer.describe(places, about)
-        run = _Run(writer, tokenizing, settings, rebuild, progress)
+        run = _Run(writer, tokenizing, code_embedder, settings, rebuild, progress)
         return run.finish(started, lambda: run.read_files(found, left_out))
 
 
@@ -100,6 +102,7 @@ def ingest_documents(
     store: Store,
     embedder: Embedder,
     settings: Settings,
+    code_embedder: Callable[[], Embedder | None] = lambda: None,
     progress: Progress | None = None,
 ) -> IngestReport:
     """Make a corpus of documents that lie in no folder; they replace what the corpus held.
@@ -116,7 +119,7 @@ def ingest_documents(
         raise UsageError(f"documents for corpus {corpus} share paths", "give each its own path")
     with writer_lock(store.directory, corpus):
         writer = CorpusWriter(store, corpus)
-        run = _Run(writer, tokenizing, settings, False, progress)
+        run = _Run(writer, tokenizing, code_embedder, settings, False, progress)
         return run.finish(started, lambda: run.take(given))
 
 
@@ -127,16 +130,18 @@ class _Run:
         self,
         writer: CorpusWriter,
         embedder: TokenizingEmbedder,
+        code_embedder: Callable[[], Embedder | None],
         settings: Settings,
         rebuild: bool,
         progress: Progress | None,
     ) -> None:
         self._writer = writer
         self._embedder = embedder
+        self._open_code_embedder = code_embedder
+        self._recipe = cache(partial(_recipe, settings, embedder))
         self._settings = settings
         self._rebuild = rebuild
         self._progress = progress
-        self._recipe = _recipe(settings, embedder)
         self._known = {document.path: document for document in writer.live_documents()}
         self._resumed = writer.building()
         self._replaced = writer.retired_paths(self._resumed) if self._resumed is not None else set()
@@ -187,7 +192,7 @@ class _Run:
         jobs: list[Job] = []
         for path, file in sorted(found.items()):
             document, skipped = self._known.get(path), before.get(path)
-            same = document is not None and document.recipe == self._recipe and not self._rebuild
+            same = document is not None and document.recipe == self._recipe_of(document.format) and not self._rebuild
             if document and same and (document.size, document.mtime_ns) == (file.size, file.mtime_ns):
                 self._unchanged(document)
             elif not document and skipped and (skipped.size, skipped.mtime_ns) == (file.size, file.mtime_ns):
@@ -205,7 +210,7 @@ class _Run:
             document = storable(document)
             digest = _digest(document)
             known = self._known.get(document.path)
-            if known and (known.sha256, known.recipe) == (digest, self._recipe):
+            if known and (known.sha256, known.recipe) == (digest, self._recipe_of(document.format)):
                 self._unchanged(known)
             else:
                 self._add(document, Job(document.path, ""), Read("read", sha256=digest), {})
@@ -261,7 +266,16 @@ class _Run:
             self._renamed.add(former.path)
         self._note(job.path, outcome, reason, result, len(chunks))
         self._batch.append(
-            NewDocument(document, chunks, job.file, result.sha256, result.size, result.mtime_ns, self._recipe)
+            NewDocument(
+                document,
+                chunks,
+                job.file,
+                result.sha256,
+                result.size,
+                result.mtime_ns,
+                self._recipe_of(document.format),
+                self._reader(document.format),
+            )
         )
         if sum(len(one.chunks) for one in self._batch) >= BATCH_CHUNKS:
             self._flush()
@@ -312,26 +326,44 @@ class _Run:
     # ------------------------------------------------------------ embedding
 
     def _embed(self) -> None:
-        import numpy as np
-
-        fingerprint = self._embedder.fingerprint
-        missing = self._writer.missing_vectors(fingerprint)
+        missing = self._writer.missing_vectors(self._embedder.fingerprint)
         for start in range(0, len(missing), BATCH_TEXTS):
             _tell(self._progress, "embed", start, len(missing))
             part = missing[start : start + BATCH_TEXTS]
-            passages = self._writer.store.passages([id for _, id in part])
-            vectors, sentences = embed_chunks([passage.chunk for passage in passages], self._embedder)
-            if vectors.shape != (len(part), self._embedder.dimension) or not np.isfinite(vectors).all():
-                raise ModelUnsuitable(
-                    f"embedder {fingerprint} gave vectors that are not finite or of shape {vectors.shape}",
-                    "run `ragkit models verify`, or choose another with --set embed.model=NAME",
-                )
             names = self._writer.store.symbol_names([id for _, id in part])
-            vectors = with_names(vectors, [names.get(id, "") for _, id in part], self._embedder)
-            self._writer.put_vectors(fingerprint, [key for key, _ in part], vectors, sentences)
+            if prose := [one for one in part if one[1] not in names]:
+                self._embed_part(prose, {}, self._embedder)
+            if code := [one for one in part if one[1] in names]:
+                self._embed_part(code, names, self._code_embedder or self._embedder)
             self._embedded += len(part)
         if missing:
             _tell(self._progress, "embed", len(missing), len(missing))
+
+    def _embed_part(self, part: Sequence[tuple[str, int]], names: Mapping[int, str], reader: Embedder) -> None:
+        """Embed and keep the texts of some chunks, each told with its hash, by one model."""
+        import numpy as np
+
+        passages = self._writer.store.passages([id for _, id in part])
+        vectors, sentences = embed_chunks([passage.chunk for passage in passages], reader)
+        if vectors.shape != (len(part), self._embedder.dimension) or not np.isfinite(vectors).all():
+            raise ModelUnsuitable(
+                f"embedder {reader.fingerprint} gave vectors that are not finite or of shape {vectors.shape}",
+                "run `ragkit models verify`, or choose another with --set embed.model=NAME",
+            )
+        vectors = with_names(vectors, [names.get(id, "") for _, id in part], reader)
+        self._writer.put_vectors(self._embedder.fingerprint, [key for key, _ in part], vectors, sentences)
+
+    @cached_property
+    def _code_embedder(self) -> Embedder | None:
+        return self._open_code_embedder()
+
+    def _reader(self, format: str) -> str:
+        """Fingerprint of the model that embeds a document of this format, "" where that is the corpus's embedder."""
+        reader = self._code_embedder if format in CODE_FORMATS else None
+        return reader.fingerprint if reader else ""
+
+    def _recipe_of(self, format: str) -> str:
+        return self._recipe(self._reader(format))
 
     # ------------------------------------------------------------ publishing
 
@@ -405,9 +437,15 @@ def _tokenizing(embedder: Embedder) -> TokenizingEmbedder:
     return cast(TokenizingEmbedder, embedder)
 
 
-def _recipe(settings: Settings, embedder: TokenizingEmbedder) -> str:
-    """Hash of all that decides a document's chunks besides its file."""
-    parts = [_code(), asdict(settings.chunk), embedder.fingerprint, embedder.max_tokens]
+def _recipe(settings: Settings, embedder: TokenizingEmbedder, reader: str) -> str:
+    """Hash of all that decides a document's chunks, and what embeds them, besides its file."""
+    parts = [
+        _code(),
+        asdict(settings.chunk),
+        embedder.fingerprint,
+        embedder.max_tokens,
+        *([reader] if reader else []),
+    ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

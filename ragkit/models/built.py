@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 CHANGES = "changes.safetensors"
 WEIGHTS = "model.safetensors"
 HEAD = "bert."
-"""What stands before a tensor's name in a cross-encoder, and not in the bi-encoder that it began as."""
+"""What stands before a tensor's name in a cross-encoder, and not in the bi-encoder that it may have begun as."""
 SCALE = "/scale"
 """What stands behind the name of a matrix's scales: a change is its signed bytes times the scale of their row."""
 
@@ -36,13 +36,15 @@ def build(base: Path, own: Path, names: Sequence[str], folder: Path) -> None:
         if name == WEIGHTS:
             _write_weights(base / WEIGHTS, own / CHANGES, folder / WEIGHTS)
         elif source := next((path / name for path in (own, base) if (path / name).is_file()), None):
+            (folder / name).parent.mkdir(exist_ok=True)
             shutil.copyfile(source, folder / name)
 
 
 def _write_weights(base: Path, changes: Path, target: Path) -> None:
     io, unreadable = _safetensors()
     try:
-        after = applied(_before(io, base), io.load_file(changes))
+        found = io.load_file(changes)
+        after = applied(_before(io, base, found), found)
     except (OSError, ValueError, unreadable) as error:
         raise ModelCorrupt(f"{changes} does not fit {base}: {error}", "install ragkit again") from error
     io.save_file(after, target)
@@ -91,12 +93,14 @@ def difference(before: Tensors, after: Tensors) -> Tensors:
 def write_changes(base: Path, trained: Path, target: Path) -> None:
     """Write what training changed: `base` and `trained` are folders of models, `target` the file."""
     io, _ = _safetensors()
-    io.save_file(difference(_before(io, base / WEIGHTS), io.load_file(trained / WEIGHTS)), target)
+    after = io.load_file(trained / WEIGHTS)
+    io.save_file(difference(_before(io, base / WEIGHTS, after), after), target)
 
 
-def _before(io: Any, weights: Path) -> Tensors:
-    """The tensors that training began with, called as a cross-encoder calls them."""
-    return {HEAD + name: tensor for name, tensor in io.load_file(weights).items()}
+def _before(io: Any, weights: Path, after: Tensors) -> Tensors:
+    """The tensors that training began with, called as `after` calls them: a cross-encoder, or a bi-encoder too."""
+    head = HEAD if any(name.startswith(HEAD) for name in after) else ""
+    return {head + name: tensor for name, tensor in io.load_file(weights).items()}
 
 
 def _safetensors() -> tuple[Any, type[Exception]]:

@@ -80,6 +80,8 @@ class ModelSpec:
     max_tokens: int = 0
     query_prefix: str | None = None
     passage_prefix: str | None = None
+    questions: str = ""
+    """Which embedder reads the questions, where this one reads passages alone: its vectors lie among that one's."""
     weight: float = 0.0
     """Of a reranker's score, beside the score that was there before; 0 where nothing was measured."""
     catalogued: bool = True

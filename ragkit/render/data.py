@@ -186,6 +186,7 @@ def ingest_json(report: IngestReport) -> dict[str, Any]:
             {"path": row.path, "outcome": row.outcome, "reason": row.reason, "chunks": row.chunks}
             for row in report.rows
         ],
+        "notices": list(report.notices),
     }
 
 

@@ -265,7 +265,7 @@ class Store:
         return {id: vectors[key] for id, key in texts.items() if key in vectors}
 
     def symbol_names(self, ids: Sequence[int]) -> dict[int, str]:
-        """The plain words of the symbol that a chunk of source code is about; other chunks are left out."""
+        """Of each chunk of source code the plain words of its symbol, "" for none; other chunks are left out."""
         found: dict[int, str] = {}
         for marks, values in _batched(ids):
             rows = self._sql.rows(f"{_CONTEXTS} AND chunks.id IN ({marks})", values)
@@ -399,7 +399,7 @@ _SENTENCES = "SELECT text_hash, vectors FROM sentence_vectors WHERE embedder = :
 
 _CONTEXTS = f"""SELECT chunks.id AS id, chunks.context AS context
     FROM chunks JOIN documents ON documents.id = chunks.document_id
-    WHERE documents.format IN {CODE_FORMATS} AND chunks.context <> ''"""
+    WHERE documents.format IN {CODE_FORMATS}"""
 
 
 def _seen(table: str) -> str:

@@ -40,6 +40,9 @@ class NewDocument:
     size: int
     mtime_ns: int
     recipe: str
+    reader: str = ""
+    """Fingerprint of the model that embeds its chunks, where that is not the corpus's embedder: their vectors have
+    another key than that embedder's of the same text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,7 +350,7 @@ class CorpusWriter:
         connection.execute(insert(t.texts).values(document_id=id, text=document.text))
         owner = {"corpus_id": self.corpus.id, "document_id": id, "born": snapshot}
         if one.chunks:
-            rows = [{**owner, **_chunk_row(ordinal, chunk)} for ordinal, chunk in enumerate(one.chunks)]
+            rows = [{**owner, **_chunk_row(ordinal, chunk, one.reader)} for ordinal, chunk in enumerate(one.chunks)]
             connection.execute(insert(t.chunks), rows)
 
 
@@ -367,7 +370,7 @@ def remove_corpus(store: Store, name: str) -> None:
         connection.execute(delete(t.corpora).where(t.corpora.c.id == record.id))
 
 
-def _chunk_row(ordinal: int, chunk: Chunk) -> dict[str, Any]:
+def _chunk_row(ordinal: int, chunk: Chunk, reader: str = "") -> dict[str, Any]:
     return {
         "ordinal": ordinal,
         "start": chunk.start,
@@ -381,7 +384,7 @@ def _chunk_row(ordinal: int, chunk: Chunk) -> dict[str, Any]:
         "end_line": chunk.end_line,
         "unit": chunk.unit,
         "tokens": chunk.tokens,
-        "text_hash": text_hash(chunk.indexed),
+        "text_hash": text_hash(f"{reader}\0{chunk.indexed}" if reader else chunk.indexed),
     }
 
 
