@@ -50,7 +50,7 @@ FUNCTIONS = 320
 QUESTIONS = 50
 """Questions about one package."""
 
-_LEFT_OUT = re.compile(
+LEFT_OUT = re.compile(
     r"(?:^|[/_.])(?:tests?|testing|conftest|idlelib|lib2to3|turtledemo|ensurepip|site-packages|dist-packages"
     r"|_vendor|vendored|examples?|encodings|pydoc_data|pb2|externals)(?:[/_.]|$)"
 )
@@ -116,7 +116,7 @@ def drawn_files(package: str, draw: random.Random) -> Iterator[tuple[str, str]]:
     """(path, text) of whole files, in a drawn order, until they hold enough functions."""
     folder = folder_of(package)
     assert folder is not None
-    files = sorted(path for path in folder.rglob("*.py") if not _LEFT_OUT.search(str(path.relative_to(folder))))
+    files = sorted(path for path in folder.rglob("*.py") if not LEFT_OUT.search(str(path.relative_to(folder))))
     draw.shuffle(files)
     functions = 0
     for file in files:

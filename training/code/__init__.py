@@ -1,0 +1,1 @@
+"""Train an embedder of source code for questions that another embedder reads."""
