@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,12 +16,9 @@ from ragkit.chunking import chunk
 from ragkit.config import ChunkSettings
 from ragkit.domain import Chunk
 from ragkit.errors import RagkitError
-from ragkit.evaluation.passages import View, plain
-from ragkit.evaluation.patterns import facts
-from ragkit.evaluation.phrasing import keywords, reworded
 from ragkit.loaders import load
 from ragkit.roles import Tokenizer
-from ragkit.units import contents
+from training.questions import of_passage
 
 WINDOW = 254
 """Tokens of a passage, special ones excluded."""
@@ -62,7 +58,7 @@ def code_pairs(package: Path, tokenizer: Tokenizer, seed: int) -> list[Pair]:
             continue
         stripped, targets = code.strip(text, place, package.name)
         asked = [target for target in targets if target.question]
-        chunks = _chunks(stripped.encode(), place, tokenizer) if asked else []
+        _, chunks = _cut(stripped.encode(), place, tokenizer) if asked else ("", [])
         for target in asked:
             key = re.sub(r"\W+", " ", target.question.casefold())
             passage = next((one for one in chunks if _begins(one, target)), None)
@@ -83,36 +79,23 @@ def documentation_questions(folder: Path, tokenizer: Tokenizer, seed: int, files
     found: list[str] = []
     for path in rng.sample(pages, min(files, len(pages))):
         place = path.relative_to(folder).as_posix()
-        made = [text for one in _chunks(path.read_bytes(), place, tokenizer) for text in _of_passage(one, rng)]
+        title, chunks = _cut(path.read_bytes(), place, tokenizer)
+        made = [question.text for one in chunks for question in of_passage(one, title, rng)]
         rng.shuffle(made)
         found += made[:PER_PAGE]
     return found
 
 
-def _chunks(data: bytes, place: str, tokenizer: Tokenizer) -> list[Chunk]:
-    """The chunks of a file; none of one that cannot be read."""
+def _cut(data: bytes, place: str, tokenizer: Tokenizer) -> tuple[str, list[Chunk]]:
+    """The title and the chunks of a file; none of one that cannot be read."""
     try:
-        return chunk(load(data, place), tokenizer, ChunkSettings(), WINDOW)
+        document = load(data, place)
     except RagkitError:
-        return []
+        return "", []
+    return document.title, chunk(document, tokenizer, ChunkSettings(), WINDOW)
 
 
 def _begins(one: Chunk, target: code.Target) -> bool:
     """Whether a definition begins in this chunk."""
     first = target.source.strip().split("\n", 1)[0]
     return bool(one.heading) and one.heading[-1] == target.name and first in one.text
-
-
-def _of_passage(one: Chunk, rng: random.Random) -> Iterator[str]:
-    for fact in facts(View(one.text, one.heading, ""))[:4]:
-        forms = (fact.asked.text, keywords(fact.asked.text), reworded(fact.asked, rng))
-        (chosen,) = rng.choices(forms, (4, 2, 3))
-        if chosen:
-            yield chosen
-    if len(one.heading) >= 2 and one.tokens >= 40 and rng.random() < 0.2:
-        yield " ".join(dict.fromkeys(plain(part) for part in one.heading[-2:]))
-    sentences = [unit.text for unit in contents(one.text)]
-    if len(sentences) >= 4 and rng.random() < 0.15:
-        said = " ".join(rng.choice(sentences).split())
-        if 40 <= len(said) <= 200:
-            yield said

@@ -19,10 +19,7 @@ from pathlib import Path
 from ragkit import Engine
 from ragkit.domain import Passage
 from ragkit.evaluation.datasets import Dataset, json_lines
-from ragkit.evaluation.passages import View, plain
-from ragkit.evaluation.patterns import facts
-from ragkit.evaluation.phrasing import keywords, reworded
-from ragkit.units import contents
+from training.questions import of_passage
 
 PER_DOCUMENT = 14
 """Questions of one document at most, so that long ones do not crowd out the others."""
@@ -68,29 +65,9 @@ def documentation_queries(engine: Engine, corpus: str, seed: int) -> Iterator[Qu
 
 
 def _of_passage(passage: Passage, corpus: str, rng: random.Random) -> Iterator[Query]:
-    chunk = passage.chunk
-    view = View(chunk.text, chunk.heading, passage.title)
-
-    def query(text: str, kind: str, quote: str = "", hidden: str = "") -> Query:
-        return Query(text, kind, corpus, (passage.id,), passage.document_id, chunk.heading, quote, hidden)
-
-    for fact in facts(view)[:4]:
-        quote = chunk.text[fact.start : fact.end]
-        forms = {
-            "asked": fact.asked.text,
-            "keywords": keywords(fact.asked.text),
-            "reworded": reworded(fact.asked, rng),
-        }
-        kind = rng.choices(tuple(forms), (4, 2, 3))[0]
-        if forms[kind]:
-            yield query(forms[kind], kind, quote)
-    if len(chunk.heading) >= 2 and chunk.tokens >= 40 and rng.random() < 0.2:
-        yield query(" ".join(dict.fromkeys(plain(part) for part in chunk.heading[-2:])), "heading")
-    sentences = [unit.text for unit in contents(chunk.text)]
-    if len(sentences) >= 4 and rng.random() < 0.15:
-        chosen = " ".join(rng.choice(sentences).split())
-        if 40 <= len(chosen) <= 200:
-            yield query(chosen, "sentence", hidden=chosen)
+    owner = (corpus, (passage.id,), passage.document_id, passage.chunk.heading)
+    for made in of_passage(passage.chunk, passage.title, rng):
+        yield Query(made.text, made.kind, *owner, made.quote, made.hidden)
 
 
 # ---------------------------------------------------------------- judged sets
