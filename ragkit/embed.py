@@ -229,6 +229,11 @@ def embed_chunks(chunks: Sequence[Chunk], embedder: Embedder) -> tuple[Vectors, 
     return cast("PartsEmbedder", embedder).embed_with_parts(texts, parts)
 
 
+def symbol_name(chunk: Chunk) -> str:
+    """The plain words of the symbol that a chunk of source code is about, "" for none: what its context ends with."""
+    return chunk.context.rpartition(" > ")[2]
+
+
 def with_names(vectors: Vectors, names: Sequence[str], embedder: Embedder) -> Vectors:
     """The vectors, each moved towards that of its passage's name by NAME_SHARE; "" leaves one as it is."""
     unique = list(dict.fromkeys(name for name in names if name))

@@ -316,10 +316,9 @@ def test_source_code_is_embedded_by_a_model_of_its_own_and_asked_about_by_the_ot
     assert corpus.run() == {"cart.md": "unchanged", "lines.sql": "added"}
     texts = dict(corpus.store.chunk_texts(corpus.store.current_snapshot("docs")))
     (code,) = [id for id, text in texts.items() if "select" in text]
-    name = corpus.store.symbol_names(list(texts))[code]
-    vector = corpus.code_embedder.embed([texts[code]])[0]
-    if name:
-        vector = (1 - NAME_SHARE) * vector + NAME_SHARE * corpus.code_embedder.embed([name])[0]
+    assert texts[code].startswith("lines\n")
+    vector, name = corpus.code_embedder.embed([texts[code], "lines"])
+    vector = (1 - NAME_SHARE) * vector + NAME_SHARE * name
     asked = corpus.embedder.embed(["text"])[0]
     with open_snapshot(corpus.store, "docs", corpus.settings) as opened:
         found = {ranked.id: ranked.score for ranked in opened.dense.search(asked, 9)}

@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from ragkit.choices import Outcome
 from ragkit.chunking import chunk
-from ragkit.domain import CODE_FORMATS, Document, Progress
+from ragkit.domain import CODE_FORMATS, Chunk, Document, Progress
 from ragkit.domain.corpora import IngestReport, LedgerRow
-from ragkit.embed import embed_chunks, with_names
+from ragkit.embed import embed_chunks, symbol_name, with_names
 from ragkit.errors import CorpusEmpty, ModelUnsuitable, RagkitError, SnapshotError, StoreError, UsageError
 from ragkit.index import building, lexical, snapshot
 from ragkit.index.dense import FLAT, IVF
@@ -330,28 +330,31 @@ class _Run:
         for start in range(0, len(missing), BATCH_TEXTS):
             _tell(self._progress, "embed", start, len(missing))
             part = missing[start : start + BATCH_TEXTS]
-            names = self._writer.store.symbol_names([id for _, id in part])
-            if prose := [one for one in part if one[1] not in names]:
-                self._embed_part(prose, {}, self._embedder)
-            if code := [one for one in part if one[1] in names]:
+            found = self._writer.store.passages([id for _, id in part])
+            passages = dict(zip((key for key, _ in part), found, strict=True))
+            code = {key: passage.chunk for key, passage in passages.items() if passage.format in CODE_FORMATS}
+            prose = {key: passage.chunk for key, passage in passages.items() if key not in code}
+            if prose:
+                self._embed_part(prose, [""] * len(prose), self._embedder)
+            if code:
+                names = [symbol_name(chunk) for chunk in code.values()]
                 self._embed_part(code, names, self._code_embedder or self._embedder)
             self._embedded += len(part)
         if missing:
             _tell(self._progress, "embed", len(missing), len(missing))
 
-    def _embed_part(self, part: Sequence[tuple[str, int]], names: Mapping[int, str], reader: Embedder) -> None:
-        """Embed and keep the texts of some chunks, each told with its hash, by one model."""
+    def _embed_part(self, chunks: Mapping[str, Chunk], names: Sequence[str], reader: Embedder) -> None:
+        """Embed and keep the texts of some chunks, by their hashes, by one model; `names` are of their symbols."""
         import numpy as np
 
-        passages = self._writer.store.passages([id for _, id in part])
-        vectors, sentences = embed_chunks([passage.chunk for passage in passages], reader)
-        if vectors.shape != (len(part), self._embedder.dimension) or not np.isfinite(vectors).all():
+        vectors, sentences = embed_chunks(list(chunks.values()), reader)
+        if vectors.shape != (len(chunks), self._embedder.dimension) or not np.isfinite(vectors).all():
             raise ModelUnsuitable(
                 f"embedder {reader.fingerprint} gave vectors that are not finite or of shape {vectors.shape}",
                 "run `ragkit models verify`, or choose another with --set embed.model=NAME",
             )
-        vectors = with_names(vectors, [names.get(id, "") for _, id in part], reader)
-        self._writer.put_vectors(self._embedder.fingerprint, [key for key, _ in part], vectors, sentences)
+        vectors = with_names(vectors, names, reader)
+        self._writer.put_vectors(self._embedder.fingerprint, list(chunks), vectors, sentences)
 
     @cached_property
     def _code_embedder(self) -> Embedder | None:

@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ragkit.domain import CODE_FORMATS, JSON, Document, Passage
+from ragkit.domain import JSON, Document, Passage
 from ragkit.domain.corpora import LedgerRow
 from ragkit.errors import CorpusEmpty, CorpusNotFound, StoreError
 from ragkit.filters import Filter, matches, parse, require_known
@@ -264,14 +264,6 @@ class Store:
             vectors.update((row["text_hash"], unpack(row["vectors"], dimension)) for row in rows)
         return {id: vectors[key] for id, key in texts.items() if key in vectors}
 
-    def symbol_names(self, ids: Sequence[int]) -> dict[int, str]:
-        """Of each chunk of source code the plain words of its symbol, "" for none; other chunks are left out."""
-        found: dict[int, str] = {}
-        for marks, values in _batched(ids):
-            rows = self._sql.rows(f"{_CONTEXTS} AND chunks.id IN ({marks})", values)
-            found.update((row["id"], row["context"].rpartition(" > ")[2]) for row in rows)
-        return found
-
     def chunk_ids(self, snapshot: SnapshotRecord) -> ChunkIds:
         """Ids of every chunk that a snapshot sees, ascending."""
         ids: ChunkIds = self._chunk_documents(snapshot)[0]
@@ -396,10 +388,6 @@ _TEXTS = """SELECT chunks.id AS id, chunks.context AS context, chunks.prefix AS 
     FROM chunks"""
 
 _SENTENCES = "SELECT text_hash, vectors FROM sentence_vectors WHERE embedder = :embedder"
-
-_CONTEXTS = f"""SELECT chunks.id AS id, chunks.context AS context
-    FROM chunks JOIN documents ON documents.id = chunks.document_id
-    WHERE documents.format IN {CODE_FORMATS}"""
 
 
 def _seen(table: str) -> str:

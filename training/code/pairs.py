@@ -15,6 +15,7 @@ from eval.collections import code
 from ragkit.chunking import chunk
 from ragkit.config import ChunkSettings
 from ragkit.domain import Chunk
+from ragkit.embed import symbol_name
 from ragkit.errors import RagkitError
 from ragkit.loaders import load
 from ragkit.roles import Tokenizer
@@ -66,7 +67,7 @@ def code_pairs(package: Path, tokenizer: Tokenizer, seed: int) -> list[Pair]:
                 continue
             said.add(key)
             question = target.question[0].upper() + target.question[1:]
-            name = passage.context.rpartition(" > ")[2]
+            name = symbol_name(passage)
             found.append(Pair(question, passage.indexed, target.kind, package.name, place, name))
     kept = sorted(random.Random(seed).sample(range(len(found)), min(PER_PACKAGE, len(found))))
     return [found[at] for at in kept]
