@@ -76,7 +76,8 @@ def test_only_the_reader_of_code_learns_and_a_run_that_was_stopped_goes_on(tmp_p
     torch = pytest.importorskip("torch")
     from ragkit import sbert
     from tests.toy_models import save_bi_encoder
-    from training.code.trainer import CHECKPOINT, Recipe, Trainer
+    from training.code.trainer import Recipe, Trainer
+    from training.steps import CHECKPOINT
 
     base = save_bi_encoder(tmp_path / "base")
     said = ["restart the server", "release the memory", "stop the service", "restore a backup"]

@@ -126,8 +126,9 @@ def test_a_run_that_was_stopped_goes_on_and_what_it_leaves_is_a_cross_encoder(tm
     pytest.importorskip("torch")
     from ragkit import sbert
     from tests.toy_models import save_cross_encoder
-    from training.cross_encoder import CHECKPOINT, Recipe, Trainer
+    from training.cross_encoder import Recipe, Trainer
     from training.rerank.task import Reranking
+    from training.steps import CHECKPOINT
 
     base = save_cross_encoder(tmp_path / "base")
     groups = [

@@ -18,9 +18,10 @@ from typing import Any, Generic, Protocol, TypeVar
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from training.steps import figures, learn, rate, resume, say, write_checkpoint
+
 Example = TypeVar("Example")
 Texts = tuple[str, str]
-CHECKPOINT = "checkpoint.pt"
 
 
 class Task(Protocol[Example]):
@@ -74,15 +75,15 @@ class Trainer(Generic[Example]):
         trained = [weight for weight in self.model.parameters() if weight.requires_grad]
         self.optimiser = torch.optim.AdamW(trained, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
         self.step, self.elapsed, self.best, self.worse = 0, 0.0, 0.0, 0
-        if (folder / CHECKPOINT).is_file():
-            self._resume()
+        if numbers := resume(folder, self.model, self.optimiser, self.device):
+            self.step, self.elapsed, self.best, self.worse = numbers
 
     def train(self, examples: Sequence[Example], held_out: Sequence[Example]) -> None:
         """Until the time is over or the held-out examples say stop; the best model of all checks is kept."""
         recipe, began, checked = self.recipe, time.monotonic() - self.elapsed, self.elapsed
         if not self.step:
             nothing = [[0.0] * len(self.task.texts(example)) for example in held_out]
-            _say(f"without the model: {_figures(self.task.measure(held_out, nothing))}")
+            say(f"without the model: {figures(self.task.measure(held_out, nothing))}")
         loss_sum, seen = 0.0, 0
         for at, batch in enumerate(batches(examples, recipe.batch, recipe.seed, self._length)):
             if at < self.step:
@@ -95,9 +96,7 @@ class Trainer(Generic[Example]):
             seen += len(batch)
             self.step = at + 1
             if self.step % 50 == 0:
-                _say(
-                    f"step {self.step}, {self.elapsed / 60:.1f} min, loss {loss_sum / 50:.4f}, {seen} examples since"
-                )
+                say(f"step {self.step}, {self.elapsed / 60:.1f} min, loss {loss_sum / 50:.4f}, {seen} examples since")
                 loss_sum, seen = 0.0, 0
             if self.elapsed - checked > 60 * recipe.check_minutes:
                 checked = self.elapsed
@@ -124,17 +123,11 @@ class Trainer(Generic[Example]):
         return by_example
 
     def _learn(self, batch: Sequence[Example], share: float) -> float:
-        rate = self.recipe.learning_rate * min(1.0, share / self.recipe.warm_up + 0.02, max(0.0, 1.02 - share))
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
         self.model.train()
         texts = [pair for example in batch for pair in self.task.texts(example)]
         loss = self.task.loss(self.model(**self._features(texts)).logits[:, 0], batch)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimiser.step()
-        return float(loss.detach())
+        now = rate(self.recipe.learning_rate, self.recipe.warm_up, share)
+        return learn(self.model, self.optimiser, loss, now)
 
     def _features(self, texts: Sequence[Texts]) -> dict[str, Any]:
         features = self.tokenizer(
@@ -155,12 +148,13 @@ class Trainer(Generic[Example]):
         began = time.monotonic()
         found = self.task.measure(held_out, self.logits(held_out))
         mean = sum(found.values()) / len(found)
-        _say(f"held out: {_figures(found)}, {time.monotonic() - began:.0f} s")
+        say(f"held out: {figures(found)}, {time.monotonic() - began:.0f} s")
         self.worse = 0 if mean > self.best else self.worse + 1
         if mean > self.best:
             self.best = mean
             self.save(self.folder / "best")
-        self._write_checkpoint()
+        numbers = (self.step, self.elapsed, self.best, self.worse)
+        write_checkpoint(self.folder, self.model, self.optimiser, numbers)
         return self.worse >= self.recipe.patience
 
     def save(self, target: Path) -> None:
@@ -169,23 +163,6 @@ class Trainer(Generic[Example]):
         self.tokenizer.save_pretrained(str(target))
         facts = {"step": self.step, "elapsed_minutes": round(self.elapsed / 60, 1), "held_out": round(self.best, 4)}
         (target / "training.json").write_text(json.dumps({**asdict(self.recipe), **facts}, indent=1))
-
-    def _write_checkpoint(self) -> None:
-        state = {
-            "model": self.model.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "numbers": (self.step, self.elapsed, self.best, self.worse),
-        }
-        partial = self.folder / f"{CHECKPOINT}.partial"
-        torch.save(state, partial)
-        partial.replace(self.folder / CHECKPOINT)
-
-    def _resume(self) -> None:
-        state = torch.load(self.folder / CHECKPOINT, weights_only=True, map_location=self.device)
-        self.model.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.step, self.elapsed, self.best, self.worse = state["numbers"]
-        _say(f"resuming at step {self.step}, {self.elapsed / 60:.1f} min")
 
 
 def batches(
@@ -203,12 +180,3 @@ def batches(
             rng.shuffle(found)
             yield from found
         epoch += 1
-
-
-def _figures(found: dict[str, float]) -> str:
-    parts = " ".join(f"{kind} {value:.3f}" for kind, value in sorted(found.items()))
-    return f"{sum(found.values()) / len(found):.4f} ({parts})"
-
-
-def _say(text: str) -> None:
-    print(time.strftime("%H:%M:%S"), text, flush=True)

@@ -227,10 +227,16 @@ def question_of(node: _Definition) -> str:
     documentation = ast.get_docstring(node) or ""
     paragraph = " ".join(documentation.partition("\n\n")[0].split())
     plain = _ROLE.sub(lambda match: match[1] or match[2] or match[3] or "", paragraph)
-    spans = sentences(plain)
-    sentence = plain[slice(*spans[0])].rstrip(".: ") if spans else ""
+    sentence = first_sentence(plain)
+    return "" if _INHERITED.search(sentence) else sentence
+
+
+def first_sentence(text: str) -> str:
+    """The first sentence of a plain text without its full stop; "" where it is too short to ask, or very long."""
+    spans = sentences(text)
+    sentence = text[slice(*spans[0])].rstrip(".: ") if spans else ""
     words = re.findall(r"[^\W\d_]{2,}", sentence)
-    return "" if len(words) < 5 or len(sentence) > 300 or _INHERITED.search(sentence) else sentence
+    return "" if len(words) < 5 or len(sentence) > 300 else sentence
 
 
 def chosen(targets: Sequence[Target], packages: Sequence[str], draw: random.Random) -> Iterator[Target]:

@@ -21,7 +21,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from ragkit.sentences import sentences
+from eval.collections.code import first_sentence
 
 LANGUAGES: Mapping[str, tuple[str, str, str]] = {
     # suffix, what a comment is, what a definition begins with
@@ -86,10 +86,8 @@ def question_of(comment: str) -> str:
     plain = _MARKUP.sub(lambda match: match[1] or "", paragraph)
     if comment.lstrip().startswith("//"):
         plain = plain.partition(" ")[2]
-    spans = sentences(plain)
-    said = plain[slice(*spans[0])].rstrip(".: ") if spans else ""
-    words = re.findall(r"[^\W\d_]{2,}", said)
-    return "" if len(words) < 5 or len(said) > 300 or said.startswith("@") else said[0].upper() + said[1:]
+    said = first_sentence(plain)
+    return "" if said.startswith("@") else said[:1].upper() + said[1:]
 
 
 if __name__ == "__main__":

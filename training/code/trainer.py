@@ -24,8 +24,8 @@ from transformers import AutoModel, AutoTokenizer
 
 from ragkit.embed import NAME_SHARE
 from training.code.pairs import Pair
+from training.steps import figures, learn, rate, resume, say, write_checkpoint
 
-CHECKPOINT = "checkpoint.pt"
 LENGTHS = 8
 """Texts that are read together, all of about the same length."""
 
@@ -67,8 +67,8 @@ class Trainer:
         trained = [weight for weight in self.model.parameters() if weight.requires_grad]
         self.optimiser = torch.optim.AdamW(trained, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
         self.step, self.elapsed = 0, 0.0
-        if (folder / CHECKPOINT).is_file():
-            self._resume()
+        if numbers := resume(folder, self.model, self.optimiser):
+            self.step, self.elapsed = numbers
 
     def train(self, pairs: Sequence[Pair], held_out: Sequence[Pair], strangers: Sequence[str]) -> None:
         """Until the time is over; the model of every check is kept as it is."""
@@ -76,7 +76,7 @@ class Trainer:
         with torch.inference_mode():
             self.strangers = self._vectors(self.asking, strangers).clone()
         if not self.step:
-            _say(f"before: {_figures(self.measure(held_out))}")
+            say(f"before: {figures(self.measure(held_out))}")
             began = time.monotonic()
         total, seen = 0.0, 0
         for at, batch in enumerate(batches(pairs, recipe.batch, recipe.run, recipe.seed)):
@@ -90,7 +90,7 @@ class Trainer:
             seen += len(batch)
             self.step = at + 1
             if self.step % 50 == 0:
-                _say(f"step {self.step}, {self.elapsed / 60:.1f} min, loss {total / 50:.4f}, {seen} pairs since")
+                say(f"step {self.step}, {self.elapsed / 60:.1f} min, loss {total / 50:.4f}, {seen} pairs since")
                 total, seen = 0.0, 0
             if self.elapsed - checked > 60 * recipe.check_minutes:
                 checked = self.elapsed
@@ -114,9 +114,6 @@ class Trainer:
         return {kind: sum(values) / len(values) for kind, values in ranks.items()}
 
     def _learn(self, batch: Sequence[Pair], share: float) -> float:
-        rate = self.recipe.learning_rate * min(1.0, share / self.recipe.warm_up + 0.02, max(0.0, 1.02 - share))
-        for parameters in self.optimiser.param_groups:
-            parameters["lr"] = rate
         passages = self._passages(batch)
         scores = self.recipe.scale * self._asked(batch) @ passages.T
         right = torch.arange(len(batch))
@@ -128,11 +125,8 @@ class Trainer:
         apart = self.recipe.scale * passages @ self.strangers[drawn].T
         loss = torch.nn.functional.cross_entropy(scores, right)
         loss = (loss + torch.nn.functional.cross_entropy(torch.cat([scores.T, apart], 1), right)) / 2
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimiser.step()
-        return float(loss.detach())
+        now = rate(self.recipe.learning_rate, self.recipe.warm_up, share)
+        return learn(self.model, self.optimiser, loss, now)
 
     def _asked(self, pairs: Sequence[Pair]) -> torch.Tensor:
         return self._vectors(self.asking, [pair.query for pair in pairs])
@@ -164,16 +158,9 @@ class Trainer:
 
     def _check(self, held_out: Sequence[Pair]) -> None:
         found = self.measure(held_out)
-        _say(f"held out: {_figures(found)}")
+        say(f"held out: {figures(found)}")
         self.save(self.folder / f"at-{self.step:05d}", found)
-        state = {
-            "model": self.model.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "numbers": (self.step, self.elapsed),
-        }
-        partial = self.folder / f"{CHECKPOINT}.partial"
-        torch.save(state, partial)
-        partial.replace(self.folder / CHECKPOINT)
+        write_checkpoint(self.folder, self.model, self.optimiser, (self.step, self.elapsed))
 
     def save(self, target: Path, figures: dict[str, float]) -> None:
         """A folder that sentence-transformers, and `ragkit models prepare`, can load."""
@@ -182,13 +169,6 @@ class Trainer:
         self.model.save_pretrained(str(target))
         facts = {"step": self.step, "elapsed_minutes": round(self.elapsed / 60, 1), "held_out": figures}
         (target / "training.json").write_text(json.dumps({**asdict(self.recipe), **facts}, indent=1))
-
-    def _resume(self) -> None:
-        state = torch.load(self.folder / CHECKPOINT, weights_only=True)
-        self.model.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.step, self.elapsed = state["numbers"]
-        _say(f"resuming at step {self.step}, {self.elapsed / 60:.1f} min")
 
 
 def batches(pairs: Sequence[Pair], size: int, run: int, seed: int) -> Iterator[list[Pair]]:
@@ -219,12 +199,3 @@ def batches(pairs: Sequence[Pair], size: int, run: int, seed: int) -> Iterator[l
 
 def _model(base: Path) -> Any:
     return AutoModel.from_pretrained(str(base), local_files_only=True, add_pooling_layer=False).eval()
-
-
-def _figures(found: dict[str, float]) -> str:
-    parts = " ".join(f"{kind} {value:.3f}" for kind, value in sorted(found.items()))
-    return f"{sum(found.values()) / len(found):.4f} ({parts})"
-
-
-def _say(text: str) -> None:
-    print(time.strftime("%H:%M:%S"), text, flush=True)
