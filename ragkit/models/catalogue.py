@@ -84,12 +84,19 @@ class ModelSpec:
     """Which embedder reads the questions, where this one reads passages alone: its vectors lie among that one's."""
     weight: float = 0.0
     """Of a reranker's score, beside the score that was there before; 0 where nothing was measured."""
+    temperature: float = 1.0
+    """What a reranker's logits are divided by, so that good passages still differ: many learned to be very sure."""
     catalogued: bool = True
 
     @property
     def built(self) -> bool:
         """Whether it is built here, of bytes that are pinned, so that its weights need no sha256 of their own."""
         return any(source.kind == "built" for source in self.sources)
+
+    @property
+    def only_onnx(self) -> bool:
+        """Whether an ONNX file is all there is of its weights."""
+        return self.onnx is not None and any(file.path == self.onnx.path for file in self.files)
 
     @property
     def slug(self) -> str:

@@ -183,12 +183,18 @@ def _pooling(source: Path) -> str:
 def _export(source: Path, raw: Path, target: Path, role: str, weights: str, spec: ModelSpec) -> Any:
     """Write raw.onnx and tokenizer.json. Gives the loaded model, or None where the repository's ONNX file serves."""
     if weights == "onnx":
-        if role != "embedder":
+        if role == "nli":
             raise MissingExtra(
-                "preparing a cross-encoder needs sentence-transformers and torch", "pip install 'ragkit[export]'"
+                "preparing a model of several labels needs sentence-transformers and torch",
+                "pip install 'ragkit[export]'",
             )
         assert spec.onnx is not None
-        graph.append_pooling(source / spec.onnx.path, raw, spec.pooling or _pooling(source) or "mean")
+        floats = raw.with_name("floats.onnx")
+        graph.dequantise(source / spec.onnx.path, floats)
+        if role == "reranker":
+            graph.append_relevance(floats, raw)
+        else:
+            graph.append_pooling(floats, raw, spec.pooling or _pooling(source) or "mean")
         shutil.copyfile(source / TOKENIZER, target / TOKENIZER)
         return None
     if role == "embedder":

@@ -1,4 +1,4 @@
-"""Rewrite ONNX graphs: pool, fuse, quantise, save as onnxruntime will run them.
+"""Rewrite ONNX graphs: undo a quantisation, pool or score, fuse, quantise, save as onnxruntime will run them.
 
 The door of onnx and of onnxruntime's offline tools. Knows nodes and weights; knows nothing of which result is
 kept, or of how fast and faithful it is.
@@ -43,12 +43,13 @@ QUANTISATIONS = (
 def fuse(source: Path, target: Path, config: Mapping[str, Any]) -> bool:
     """Fuse attention and GELU nodes; false, and nothing written, where the graph does not allow it.
 
-    Additions in front of a layer norm stay by themselves: onnxruntime's kernel for both together adds up a row one
-    number after the other, and takes five times as long. Where attention has nothing but a mask, the mask goes, too:
-    without one a faster kernel serves, and the encoder then reads only texts of one length together.
+    Without a `config` the numbers are read off the graph. Additions in front of a layer norm stay by themselves:
+    onnxruntime's kernel for both together adds up a row one number after the other, and takes five times as long.
+    Where attention has nothing but a mask, the mask goes, too: without one a faster kernel serves, and the encoder
+    then reads only texts of one length together.
     """
-    heads, hidden = config.get("num_attention_heads"), config.get("hidden_size")
-    if config.get("model_type") not in FUSED_TYPES or not heads or not hidden:
+    heads, hidden = config.get("num_attention_heads", 0), config.get("hidden_size", 0)
+    if config and (config.get("model_type") not in FUSED_TYPES or not heads or not hidden):
         return False
     _door()
     from onnxruntime.transformers.fusion_options import FusionOptions
@@ -85,6 +86,58 @@ def _take_masks(model: Any) -> None:
         del node.input[_MASK:]
     model.prune_graph()
     onnx.helper.set_model_props(model.model, {EQUAL_LENGTHS: "yes"})
+
+
+def dequantise(source: Path, target: Path) -> None:
+    """Weights that onnxruntime's dynamic quantisation made bytes, as floats again; any other graph as it is.
+
+    What rounding took is not in them; but floats can be fused, and quantised as suits the processor at hand. A table
+    that rows are gathered from stays in bytes: nothing is multiplied with it.
+    """
+    onnx = _door()
+    model = onnx.load(str(source))
+    nodes, numpy = model.graph.node, onnx.numpy_helper
+    weights = {entry.name: entry for entry in model.graph.initializer}
+    makers = {name: node for node in nodes for name in node.output}
+    readers = {name: node for node in nodes for name in node.input}
+
+    def value(name: str) -> Any:
+        return numpy.to_array(weights[name]).astype("float32")
+
+    floats = {}
+    for node in nodes:
+        scaler = makers.get(node.input[0]) if node.op_type == "MatMulInteger" else None
+        if scaler is None or scaler.op_type != "DynamicQuantizeLinear" or node.input[1] not in weights:
+            continue
+        # Bytes times bytes, cast to floats, times (scale of the activations times scale of the weights).
+        product = readers[readers[node.output[0]].output[0]]
+        scales = [makers[name] for name in product.input if makers[name].op_type == "Mul"]
+        scale = next((name for name in scales[0].input if name in weights), None) if scales else None
+        if scale is None:
+            continue
+        name = f"{node.input[1]}_ragkit"
+        zero = value(node.input[3]) if node.input[3:] and node.input[3] else 0
+        floats[name] = numpy.from_array((value(node.input[1]) - zero) * value(scale), name)
+        result = product.output[0]
+        product.output[0] = f"{result}_ragkit"
+        node.CopyFrom(onnx.helper.make_node("MatMul", [scaler.input[0], name], [result], name=node.name))
+    model.graph.initializer.extend(floats.values())
+    _drop_unused(model)
+    onnx.save(model, str(target))
+
+
+def _drop_unused(model: Any) -> None:
+    """Leave out the nodes and weights that no output depends on."""
+    needed = {output.name for output in model.graph.output}
+    kept = []
+    for node in reversed(model.graph.node):  # in topological order, so that readers come first
+        if needed.intersection(node.output):
+            kept.append(node)
+            needed.update(node.input)
+    weights = [entry for entry in model.graph.initializer if entry.name in needed]
+    del model.graph.node[:], model.graph.initializer[:]
+    model.graph.node.extend(reversed(kept))
+    model.graph.initializer.extend(weights)
 
 
 def quantise(source: Path, target: Path, how: Quantisation) -> None:
@@ -159,6 +212,24 @@ def append_pooling(source: Path, target: Path, pooling: str) -> None:
     del model.graph.output[:]
     for name, shape in (("embedding", ["batch", "width"]), (STATES, ["batch", "sequence", "width"])):
         model.graph.output.append(onnx.helper.make_tensor_value_info(name, kinds.FLOAT, shape))
+    onnx.save(model, str(target))
+
+
+def append_relevance(source: Path, target: Path) -> None:
+    """Turn a cross-encoder's one logit, shape (batch, 1), into a relevance in [0, 1], shape (batch, 1).
+
+    Raises ModelUnsuitable for a graph whose first output is something else.
+    """
+    onnx = _door()
+    model = onnx.load(str(source))
+    logit = model.graph.output[0]
+    shape = [axis.dim_value for axis in logit.type.tensor_type.shape.dim]
+    if len(shape) != 2 or shape[1] != 1:
+        raise ModelUnsuitable(f"a reranker has one label; {source.name} gives {logit.name} of another shape")
+    model.graph.node.append(onnx.helper.make_node("Sigmoid", [logit.name], ["score"]))
+    del model.graph.output[:]
+    float_ = onnx.TensorProto.FLOAT
+    model.graph.output.append(onnx.helper.make_tensor_value_info("score", float_, ["batch", 1]))
     onnx.save(model, str(target))
 
 

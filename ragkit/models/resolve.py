@@ -101,6 +101,8 @@ def wanted_files(spec: ModelSpec, weights: Weights) -> tuple[File, ...]:
         )
         optional = tuple(File(path, optional=path not in ("config.json", "tokenizer.json")) for path in small)
         return (spec.onnx, *optional)
+    if spec.only_onnx:
+        return spec.files
     return (spec.onnx, *(file for file in spec.files if not file.path.endswith(".safetensors")))
 
 
@@ -270,7 +272,7 @@ def _attempts(
     progress: Progress | None,
 ) -> Iterator[tuple[Source, Callable[[], Mapping[str, str] | None]]]:
     """Each source with what brings its files, in the order that they are tried: what is installed comes first."""
-    in_wheels = not any(file.path.endswith(".onnx") for file in wanted)
+    in_wheels = spec.only_onnx or not any(file.path.endswith(".onnx") for file in wanted)
     for source in spec.sources:
         if source.kind == "wheels" and in_wheels:
             yield source, partial(sources.from_installed, source, wanted, staging)
