@@ -11,9 +11,9 @@ PIP_ARGS ?=
 TIER   ?= default
 ifeq ($(TIER),tiny)
 export RAGKIT_GENERATE_MODEL := smollm2-135m-instruct
-SIZE := 180 MB
+SIZE := 250 MB
 else
-SIZE := 580 MB
+SIZE := 650 MB
 endif
 QUESTION ?= Which formats can be read?
 

@@ -138,25 +138,34 @@ class RetrieveSettings:
     )
 
 
+CROSS_ENCODER = "ms-marco-MiniLM-L12-v2"
+"""The one that reranks by default."""
+
+
 @dataclass(frozen=True, slots=True)
 class RerankSettings:
     """What puts the hits into their last order."""
 
     model: str = setting(
-        "sentences",
-        "sentences: the embedder, by each passage's best sentence; none; or a cross-encoder: a catalogue name, "
-        "hub:ORG/NAME@REV or path:DIR.",
+        "auto",
+        f"sentences: the embedder, by each passage's best sentence; a cross-encoder after it: a catalogue name, "
+        f"hub:ORG/NAME@REV or path:DIR; auto: {CROSS_ENCODER} where it is here, else sentences; or none.",
     )
     engine: Literal["auto", "onnx", "sentence-transformers"] = setting("auto", "As for the embedder.")
-    depth: int = setting(15, "How many fused hits are rescored.")
+    depth: int = setting(20, "How many fused hits are rescored.")
     weight: float = setting(
         0.0, "Weight of the reranker's score, the one before it having the rest; 0 takes what suits the reranker."
     )
 
     @property
     def cross_encoder(self) -> str:
-        """The model that has to be prepared, or "" when there is none."""
-        return "" if self.model in ("none", "sentences") else self.model
+        """The model that is to be prepared, or "" when there is none."""
+        return {"none": "", "sentences": "", "auto": CROSS_ENCODER}.get(self.model, self.model)
+
+    @property
+    def insists(self) -> bool:
+        """Whether a cross-encoder is asked for by its name, and nothing else will do."""
+        return self.cross_encoder == self.model != ""
 
 
 @dataclass(frozen=True, slots=True)

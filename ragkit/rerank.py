@@ -75,12 +75,28 @@ def blend(reranked: float, before: float, weight: float) -> float:
     return weight * reranked + (1 - weight) * before
 
 
-def open_reranker(directory: Path, threads: int, weight: float = 0.0) -> CrossEncoderReranker:
+def cooled(probability: float, temperature: float) -> float:
+    """The probability that the logit of `probability` has when divided by `temperature` (Guo et al., 2017).
+
+    >>> round(cooled(0.99, 5.0), 2), cooled(0.5, 5.0), cooled(1.0, 1.0)
+    (0.71, 0.5, 1.0)
+    """
+    if temperature == 1.0 or not 0.0 < probability < 1.0:
+        return probability
+    odds: float = (probability / (1.0 - probability)) ** (1.0 / temperature)
+    return odds / (1.0 + odds)
+
+
+def open_reranker(
+    directory: Path, threads: int, weight: float = 0.0, temperature: float = 1.0
+) -> CrossEncoderReranker:
     """The cross-encoder that `models prepare` left in `directory`; its model is read when it is first used.
 
-    `weight` is what was measured to suit its scores; 0 takes CROSS_ENCODER_WEIGHT.
+    `weight` is what was measured to suit its scores, 0 takes CROSS_ENCODER_WEIGHT; its logits are divided by
+    `temperature`.
     """
-    return CrossEncoderReranker(open_cross_encoder(directory, "reranker", threads), weight or CROSS_ENCODER_WEIGHT)
+    model = open_cross_encoder(directory, "reranker", threads)
+    return CrossEncoderReranker(model, weight or CROSS_ENCODER_WEIGHT, temperature)
 
 
 class SentenceReranker:
@@ -163,10 +179,11 @@ class CrossEncoderReranker:
     """A cross-encoder with one label. A passage longer than its window is read in overlapping windows, and the best
     one counts."""
 
-    def __init__(self, model: CrossEncoder, weight: float) -> None:
+    def __init__(self, model: CrossEncoder, weight: float, temperature: float = 1.0) -> None:
         self.name = model.name
         self.weight = weight
         self._model = model
+        self._temperature = temperature
 
     def score(self, query: str, passages: Sequence[Passage]) -> list[float]:
         """Relevance of each passage to the query, in [0, 1]."""
@@ -175,7 +192,8 @@ class CrossEncoderReranker:
         texts = [passage.chunk.indexed for passage in passages]
         windows = _windows(self._model.tokenizer, query, texts, self._model.max_tokens)
         rows = self._model.run([(query, window) for _, window in windows], STAGE)
-        return _best(len(texts), [place for place, _ in windows], rows.reshape(-1).tolist())
+        best = _best(len(texts), [place for place, _ in windows], rows.reshape(-1).tolist())
+        return [cooled(score, self._temperature) for score in best]
 
 
 def _windows(tokenizer: TextTokenizer, query: str, texts: Sequence[str], max_tokens: int) -> list[tuple[int, str]]:

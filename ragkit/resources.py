@@ -129,14 +129,28 @@ class Resources:
             return given  # type: ignore[return-value]
         if self.settings.rerank.model == "none":
             return None
-        if not self.settings.rerank.cross_encoder:
+        settings = self.settings.rerank
+        name = settings.cross_encoder
+        if name and not settings.insists and not self._is_here(name, "reranker", settings.engine):
+            self.notices.append(f"{name} is not here, so sentences alone rerank; `ragkit models pull {name}`")
+            name = ""
+        if not name:
             return self.sentence_reranker
         from ragkit.models import catalogue
         from ragkit.rerank import open_reranker
 
-        name = self.settings.rerank.model
-        prepared = self.prepared(name, "reranker", self.settings.rerank.engine)
-        return open_reranker(prepared, self.settings.thread_count, catalogue.get(name).weight)
+        spec = catalogue.get(name)
+        prepared = self.prepared(name, "reranker", settings.engine)
+        return open_reranker(prepared, self.settings.thread_count, spec.weight, spec.temperature)
+
+    def _is_here(self, name: str, role: str, engine: str) -> bool:
+        """Whether a model can be opened without a connection."""
+        from ragkit.models import prepare, resolve
+
+        settings = self.settings
+        folder, prefer = settings.models_directory, settings.models.prefer
+        ready = prepare.prepared(name, role, folder, prefer=prefer, engine=engine)
+        return ready is not None or resolve.local(name, folder) is not None
 
     @cached_property
     def sentence_reranker(self) -> Reranker:

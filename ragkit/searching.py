@@ -289,17 +289,18 @@ class _Search:
         return tuple(named)
 
     def _reranker(self) -> Reranker | None:
-        """What rescores the hits; a lexical search opens no embedder for it."""
+        """What rescores the hits; a lexical search opens no embedder for it, and is left as it is unless told."""
         opened = self._opened
-        needs_embedder = not opened.settings.rerank.cross_encoder and opened.given["reranker"] is None
-        return None if self._settings.mode == "lexical" and needs_embedder else opened.reranker
+        asked_for = opened.settings.rerank.insists or opened.given["reranker"] is not None
+        return None if self._settings.mode == "lexical" and not asked_for else opened.reranker
 
     def _reranked(self, query: str, hits: tuple[Hit, ...], reranker: Reranker) -> tuple[Hit, ...]:
         """By the reranker; a cross-encoder of the settings reads what the sentences have put in order."""
         from ragkit.rerank import FIRST_STAGE, rerank
 
         opened, settings = self._opened, self._opened.settings.rerank
-        if settings.cross_encoder and self._settings.mode != "lexical" and opened.given["reranker"] is None:
+        own = opened.given["reranker"] is None and self._settings.mode != "lexical"
+        if own and reranker is not opened.sentence_reranker:
             own_weight = dataclasses.replace(settings, weight=0.0)
             hits = rerank(query, hits, opened.sentence_reranker, own_weight, FIRST_STAGE)
         return rerank(query, hits, reranker, settings)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ragkit import config
-from ragkit.config import Settings
+from ragkit.config import CROSS_ENCODER, Settings
 
 
 @pytest.fixture(scope="session")
@@ -97,11 +97,12 @@ def own_ingested(models: None, tmp_path: Path) -> Ingested:
 
 @pytest.fixture(scope="session")
 def models() -> None:
-    """The default embedder and the smallest generator, fetched and prepared once for all."""
+    """The default embedder and reranker and the smallest generator, fetched and prepared once for all."""
     from ragkit.models.prepare import prepare
 
     directory = Settings().models_directory
     prepare("all-MiniLM-L6-v2", "embedder", directory)
+    prepare(CROSS_ENCODER, "reranker", directory)
     prepare("smollm2-135m-instruct", "generator", directory)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ragkit import Engine, config
-from ragkit.config import Settings
+from ragkit.config import CROSS_ENCODER, Settings
 from ragkit.domain import Document
 from ragkit.domain.answers import Message
 from ragkit.errors import CorpusNotFound, FilterError, ModelUnsuitable, OfflineError, SnapshotError, UsageError
@@ -168,6 +168,35 @@ def test_a_cross_encoder_of_the_settings_reads_what_the_sentences_have_put_in_or
         lexical = engine.search("changing the port", mode="lexical")
         assert [stage.stage for stage in lexical.hits[0].stages][-1] == "rerank"
         assert all(stage.stage != "sentences" for hit in lexical.hits for stage in hit.stages)
+
+
+def test_without_the_default_cross_encoder_sentences_rerank_and_a_notice_says_how_to_get_it(
+    settings: Settings, docs: Path, tmp_path: Path
+) -> None:
+    nowhere = config.replace(settings, {"models.directory": str(tmp_path / "models")})
+    with Engine(nowhere, embedder=HashEmbedder()) as engine:
+        engine.ingest([docs], corpus="docs")
+        found = engine.search("changing the port")
+        assert found.reranker == "sentences"
+        assert [note for note in found.notices if f"`ragkit models pull {CROSS_ENCODER}`" in note]
+        assert engine.search("changing the port").notices == ()  # said once
+    asked = config.replace(nowhere, {"rerank.model": "sentences"})
+    with Engine(asked, embedder=HashEmbedder()) as engine:
+        assert engine.search("changing the port", corpus="docs").notices == ()
+    insisting = config.replace(nowhere, {"rerank.model": CROSS_ENCODER, "offline": True})
+    with Engine(insisting, embedder=HashEmbedder()) as engine, pytest.raises(OfflineError, match="models pull"):
+        engine.search("changing the port", corpus="docs")
+
+
+def test_the_default_cross_encoder_reads_what_it_finds_and_leaves_lexical_searches_alone(
+    models: None, settings: Settings, docs: Path
+) -> None:
+    with Engine(settings, embedder=HashEmbedder()) as engine:
+        engine.ingest([docs], corpus="docs")
+        found = engine.search("changing the port")
+        assert found.reranker == CROSS_ENCODER
+        assert [stage.stage for stage in found.hits[0].stages][-2:] == ["sentences", "rerank"]
+        assert engine.search("changing the port", mode="lexical").reranker == ""
 
 
 def test_reranker_has_the_last_word_and_is_named(settings: Settings, docs: Path) -> None:

@@ -19,7 +19,7 @@ from ragkit.embed import open_embedder
 from ragkit.encoder import Encoder
 from ragkit.errors import ModelNotFound, ModelUnsuitable
 from ragkit.models.prepare import prepare
-from ragkit.rerank import SentenceReranker, open_reranker, rerank
+from ragkit.rerank import SentenceReranker, cooled, open_reranker, rerank
 from ragkit.testing import HashEmbedder, OverlapReranker
 from tests import toy_models
 
@@ -82,6 +82,14 @@ def test_a_reranker_has_the_weight_it_deserves_unless_the_settings_say_another()
 
 
 # ---------------------------------------------------------------- sentence by sentence
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.floats(0.1, 20))
+def test_cooling_keeps_the_order_and_the_bounds(one: float, other: float, temperature: float) -> None:
+    low, high = sorted((one, other))
+    assert 0 <= cooled(low, temperature) <= cooled(high, temperature) <= 1
+    assert cooled(0.5, temperature) == pytest.approx(0.5)
+    assert cooled(low, 1.0) == low
 
 
 def test_the_best_sentence_speaks_for_its_passage() -> None:

@@ -75,7 +75,7 @@ def models(engine: Engine, task: Task) -> dict[str, JSON]:
     """The models in use, each by what changes when its bytes do."""
     found: dict[str, JSON] = {"embedder": engine.embedder.fingerprint}
     if (reranker := engine.reranker) is not None:
-        found["reranker"] = _of_model(engine.settings, engine.settings.rerank.model, "reranker") or reranker.name
+        found["reranker"] = _of_model(engine.settings, reranker.name, "reranker") or reranker.name
     if task == "answers" and engine.settings.generate.backend != "extractive":
         prepared = ""
         if engine.settings.generate.backend == "llama":
