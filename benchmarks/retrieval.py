@@ -53,6 +53,7 @@ VARIANTS: Mapping[str, tuple[Mode, Mapping[str, object]]] = {
     "dense": ("dense", {**PLAIN, "retrieve.document_share": 0.0}),  # passages alone
     "rank fusion": ("hybrid", {**PLAIN, "retrieve.fusion": "rrf"}),
     "not reranked": ("hybrid", PLAIN),
+    "sentences": ("hybrid", {"rerank.model": "sentences"}),
     "default": ("hybrid", {}),
 }
 FLOOR = "floor"

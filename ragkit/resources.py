@@ -130,17 +130,25 @@ class Resources:
         if self.settings.rerank.model == "none":
             return None
         settings = self.settings.rerank
-        name = settings.cross_encoder
-        if name and not settings.insists and not self._is_here(name, "reranker", settings.engine):
-            self.notices.append(f"{name} is not here, so sentences alone rerank; `ragkit models pull {name}`")
-            name = ""
-        if not name:
+        if not settings.cross_encoder:
             return self.sentence_reranker
+        if settings.insists:
+            return self._cross_encoder(settings.cross_encoder, settings.engine)
+        missing = f"`ragkit models pull {settings.cross_encoder}` brings it"
+        if self._is_here(settings.cross_encoder, "reranker", settings.engine):
+            try:
+                return self._cross_encoder(settings.cross_encoder, settings.engine)
+            except (MissingExtra, ModelError) as error:
+                missing = error.message
+        self.notices.append(f"sentences alone rerank, less well than {settings.cross_encoder} after them: {missing}")
+        return self.sentence_reranker
+
+    def _cross_encoder(self, name: str, engine: str) -> Reranker:
         from ragkit.models import catalogue
         from ragkit.rerank import open_reranker
 
         spec = catalogue.get(name)
-        prepared = self.prepared(name, "reranker", settings.engine)
+        prepared = self.prepared(name, "reranker", engine)
         return open_reranker(prepared, self.settings.thread_count, spec.weight, spec.temperature)
 
     def _is_here(self, name: str, role: str, engine: str) -> bool:

@@ -34,7 +34,7 @@ Verdict: TypeAlias = Literal["better", "no gain beyond noise", "too small to tel
 DENSE_WEIGHTS = (0.5, 0.6, 0.7, 0.75, 0.8, 0.9)
 RRF_CONSTANTS = (10, 30, 60, 100)
 CANDIDATES = (50, 100, 200)
-DEPTHS = (10, 15, 25, 40)
+DEPTHS = (10, 20, 40)
 FOLDS = 5
 ROUNDS = 2
 """How often each setting is looked at again after the others moved."""
