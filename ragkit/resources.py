@@ -133,32 +133,26 @@ class Resources:
         if not settings.cross_encoder:
             return self.sentence_reranker
         if settings.insists:
-            return self._cross_encoder(settings.cross_encoder, settings.engine)
+            return self._cross_encoder()
+        from ragkit.models import resolve
+
         missing = f"`ragkit models pull {settings.cross_encoder}` brings it"
-        if self._is_here(settings.cross_encoder, "reranker", settings.engine):
+        if resolve.local(settings.cross_encoder, self.settings.models_directory):
             try:
-                return self._cross_encoder(settings.cross_encoder, settings.engine)
+                return self._cross_encoder()
             except (MissingExtra, ModelError) as error:
                 missing = error.message
         self.notices.append(f"sentences alone rerank, less well than {settings.cross_encoder} after them: {missing}")
         return self.sentence_reranker
 
-    def _cross_encoder(self, name: str, engine: str) -> Reranker:
+    def _cross_encoder(self) -> Reranker:
         from ragkit.models import catalogue
         from ragkit.rerank import open_reranker
 
-        spec = catalogue.get(name)
-        prepared = self.prepared(name, "reranker", engine)
+        settings = self.settings.rerank
+        spec = catalogue.get(settings.cross_encoder)
+        prepared = self.prepared(settings.cross_encoder, "reranker", settings.engine)
         return open_reranker(prepared, self.settings.thread_count, spec.weight, spec.temperature)
-
-    def _is_here(self, name: str, role: str, engine: str) -> bool:
-        """Whether a model can be opened without a connection."""
-        from ragkit.models import prepare, resolve
-
-        settings = self.settings
-        folder, prefer = settings.models_directory, settings.models.prefer
-        ready = prepare.prepared(name, role, folder, prefer=prefer, engine=engine)
-        return ready is not None or resolve.local(name, folder) is not None
 
     @cached_property
     def sentence_reranker(self) -> Reranker:
