@@ -61,6 +61,7 @@ class OnnxEmbedder:
         self.fingerprint: str = manifest["fingerprint"]
         self.dimension: int = manifest["dimension"]
         self.max_tokens: int = manifest["max_tokens"]
+        self.unrelated: float = manifest.get("unrelated", 0.0)
         self._prefixes: dict[str, str] = manifest["prefixes"]
         self._mean = manifest.get("pooling") == "mean"
         self._last: tuple[Any, Any] = (None, None)
@@ -123,6 +124,7 @@ class SentenceTransformerEmbedder:
         self.fingerprint: str = manifest["fingerprint"]
         self.dimension: int = manifest["dimension"]
         self.max_tokens: int = manifest["max_tokens"]
+        self.unrelated: float = manifest.get("unrelated", 0.0)
         self._prefixes: dict[str, str] = manifest["prefixes"]
         self._source = directory / manifest["source_directory"]
         self._tokenizer_file = directory / TOKENIZER
@@ -165,6 +167,7 @@ class TruncatedEmbedder:
         self.dimension = dimensions
         self.name = inner.name
         self.max_tokens = inner.max_tokens
+        self.unrelated = inner.unrelated
         head, _, tail = inner.fingerprint.rpartition("-")
         self.fingerprint = f"{head}-{text_hash(f'{tail}/{dimensions}')[:16]}"
 

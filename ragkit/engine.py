@@ -289,6 +289,7 @@ class Engine:
         from ragkit import generate, prompting
         from ragkit.context import assemble
         from ragkit.expand import join
+        from ragkit.nearness import unrelated_cosine
         from ragkit.verify import abstain, is_refusal, relevance
 
         language = self.settings.lexical.language
@@ -301,7 +302,8 @@ class Engine:
                 text_of=self.store.document_text,
                 lines_of=lambda document_id: self.store.document(document_id).lines,
             )
-        judged = relevance(question, found.hits, language=language)
+        unrelated = unrelated_cosine(self.embedder) if found.mode != "lexical" else 0.0
+        judged = relevance(question, found.hits, language=language, unrelated=unrelated)
         if judged.value < self.settings.verify.min_relevance:
             model = generator.name if generator is not None else generate.EXTRACTIVE
             return abstain(question, _why_declined(judged.missing), context=context, model=model)

@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ragkit.domain import Carrier, Chunk, Explanation, Hit, NearMiss
+from ragkit.nearness import nearness, unrelated_cosine
 from ragkit.text import analyse
 from ragkit.units import Unit, units
 
@@ -70,7 +71,11 @@ def _carrier(
     cosines = [0.0] * len(sentences)
     if embedder is not None and vector is not None:
         cosines = [float(value) for value in embedder.embed([unit.text for unit in sentences]) @ vector]
-    values = [(1 - TERMS_SHARE) * cosine + TERMS_SHARE * share for cosine, share in zip(cosines, shares, strict=True)]
+    unrelated = unrelated_cosine(embedder)
+    values = [
+        (1 - TERMS_SHARE) * nearness(cosine, unrelated) + TERMS_SHARE * share
+        for cosine, share in zip(cosines, shares, strict=True)
+    ]
     at = values.index(max(values))
     if values[at] <= 0:
         return None

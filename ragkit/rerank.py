@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from ragkit.cross_encoder import CrossEncoder, open_cross_encoder
 from ragkit.domain import CODE_FORMATS, Hit, Passage, StageScore
+from ragkit.nearness import nearness, unrelated_cosine
 from ragkit.roles import Embedder
 from ragkit.text import analyse, rarity
 from ragkit.units import contents
@@ -132,15 +133,17 @@ class SentenceReranker:
         self._stored = stored
 
     def score(self, query: str, passages: Sequence[Passage]) -> list[float]:
-        """Best sentence's cosine and the logarithm of the length, both in [0, 1], in a fixed mixture."""
+        """Best sentence's nearness and the logarithm of the length, both in [0, 1], in a fixed mixture."""
         if not passages:
             return []
         vector = self._embedder.embed([query], "query")[0]
         known = self._stored([passage.id for passage in passages]) if self._stored else {}
         near = {id: float((vectors @ vector).max(initial=0.0)) for id, vectors in known.items()}
         near |= self._embedded_now(query, vector, [passage for passage in passages if passage.id not in near])
+        unrelated = unrelated_cosine(self._embedder)
         return [
-            self.best_sentence * min(1.0, near[passage.id]) + (1 - self.best_sentence) * self._length(passage)
+            self.best_sentence * nearness(near[passage.id], unrelated)
+            + (1 - self.best_sentence) * self._length(passage)
             for passage in passages
         ]
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from ragkit import text
 from ragkit.domain import Ranked, StageScore
+from ragkit.nearness import unrelated_cosine
 from ragkit.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
@@ -32,12 +33,6 @@ DOCUMENT = "document"
 """The stage that tells how near a passage's whole document is."""
 Bounds: TypeAlias = tuple[float | None, float | None]
 """The lowest and the highest score that a list could hold; None where its own lowest or highest stands in."""
-
-
-# Cosines as they are, so that the dense side decides more where it found something near and less where it did
-# not; BM25 as a share of the query's best, for it has no upper bound. Better on average than min-max scaling of
-# both, and than ranks (docs/retrieval.md).
-_BOUNDS: Mapping[str, Bounds] = {"dense": (0.0, 1.0), "lexical": (0.0, None)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +155,7 @@ def retrieve(
             lists["lexical"] = lexical.search(asked, depth, allowed) if asked else []
     with clock("fuse"):
         moved = _with_documents(lists, near, settings.document_share)
-        fused = _once(_fuse({**lists, **moved}, settings), group_of or {})
+        fused = _once(_fuse({**lists, **moved}, settings, unrelated_cosine(embedder)), group_of or {})
         ranked = tuple(Ranked(id, score) for id, score in list(fused.items())[:limit])
         stages = _stages(lists, {entry.id for entry in ranked})
         if near:
@@ -183,8 +178,15 @@ def _vector(query: str, embedder: Embedder, expansion: Expansion | None) -> Vect
     return mean
 
 
-def _fuse(lists: Mapping[str, Sequence[Ranked]], settings: RetrieveSettings) -> dict[int, float]:
-    """One list of scores in [0, 1] from one or two, by the method that the settings name."""
+def _fuse(
+    lists: Mapping[str, Sequence[Ranked]], settings: RetrieveSettings, unrelated: float = 0.0
+) -> dict[int, float]:
+    """One list of scores in [0, 1] from one or two, by the method that the settings name.
+
+    Of the dense side what lies above the cosine of unrelated texts, so that it decides more where it found something
+    near and less where it did not; BM25 as a share of the query's best, for it has no upper bound. Better on average
+    than min-max scaling of both, and than ranks (docs/retrieval.md).
+    """
     if settings.fusion == "rrf" and len(lists) > 1:
         best = len(lists) / (settings.rrf_k + 1)
         fused = fuse_ranks([[entry.id for entry in _ordered(entries)] for entries in lists.values()], settings.rrf_k)
@@ -196,8 +198,9 @@ def _fuse(lists: Mapping[str, Sequence[Ranked]], settings: RetrieveSettings) -> 
         farthest = min(scores["dense"].values())
         scores["dense"] = dict.fromkeys(scores.get("lexical", ()), farthest) | scores["dense"]
     weights = {"dense": settings.dense_weight, "lexical": 1.0 - settings.dense_weight}
+    bounds: Mapping[str, Bounds] = {"dense": (unrelated, 1.0), "lexical": (0.0, None)}
     return fuse_scores(
-        list(scores.values()), [weights[stage] for stage in scores], [_BOUNDS[stage] for stage in scores]
+        list(scores.values()), [weights[stage] for stage in scores], [bounds[stage] for stage in scores]
     )
 
 

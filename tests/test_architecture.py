@@ -40,7 +40,7 @@ ROWS = [
     {"loaders", "chunking", "embed", "cross_encoder", "store", "models"},
     {"encoder", "sbert", "units", "prompting", "filters", "query", "scan"},
     {"sentences", "snippets"},
-    {"config", "prepared", "files", "text", "stopwatch", "versions"},
+    {"config", "nearness", "prepared", "files", "text", "stopwatch", "versions"},
     {"roles"},
     {"domain"},
     {"choices", "errors"},

@@ -249,6 +249,7 @@ def test_prepared_model_is_found_again_and_made_anew_when_its_source_changes(tmp
     assert again.path == first.path
     assert first.manifest["candidates"][0]["name"] == "sentence-transformers"
     assert {"float32", "int8"} <= {entry["name"] for entry in first.manifest["candidates"]}
+    assert 0.0 <= first.manifest["unrelated"] < 1.0
     config = json.loads((source / "config.json").read_text())
     (source / "config.json").write_text(json.dumps({**config, "note": "changed"}))
     assert prepare(name, "embedder", models_dir, engine="onnx", prefer="fidelity").path != first.path
@@ -350,6 +351,7 @@ def test_truncated_vectors_are_the_first_dimensions_made_unit_again(tmp_path: Pa
     cut = truncated(whole, 8, None)
     expected = whole.embed(TEXTS)[:, :8]
     assert cut.dimension == 8
+    assert cut.unrelated == whole.unrelated
     assert np.allclose(cut.embed(TEXTS), expected / np.linalg.norm(expected, axis=1, keepdims=True), atol=1e-6)
     assert cut.fingerprint != whole.fingerprint
     assert cut.fingerprint.rpartition("-")[0] == whole.fingerprint.rpartition("-")[0]

@@ -20,7 +20,7 @@ from ragkit.encoder import Encoder
 from ragkit.errors import ModelNotFound, ModelUnsuitable
 from ragkit.models.prepare import prepare
 from ragkit.rerank import SentenceReranker, cooled, open_reranker, rerank
-from ragkit.testing import HashEmbedder, OverlapReranker
+from ragkit.testing import HashEmbedder, NarrowEmbedder, OverlapReranker
 from tests import toy_models
 
 
@@ -99,6 +99,14 @@ def test_the_best_sentence_speaks_for_its_passage() -> None:
     scores = reranker.score("server port", [with_it, without])
     assert scores[0] > scores[1]
     assert all(0.0 <= score <= 1.0 for score in scores)
+
+
+def test_an_embedder_whose_vectors_lie_in_a_cone_gives_the_same_scores() -> None:
+    found = passages("The server port is 8080. Cats sleep.", "Dogs bark at night.", "A port of call.")
+    plain, narrow = (
+        SentenceReranker(embedder).score("server port", found) for embedder in (HashEmbedder(), NarrowEmbedder(0.7))
+    )
+    assert narrow == pytest.approx(plain, abs=1e-4)
 
 
 def test_of_two_passages_as_near_the_one_with_more_to_say_wins() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ragkit.config import RetrieveSettings
 from ragkit.domain import Ranked
 from ragkit.retrieve import Retrieved, fuse_ranks, fuse_scores, normalise, retrieve
-from ragkit.testing import HashEmbedder
+from ragkit.testing import HashEmbedder, NarrowEmbedder
 from ragkit.text import analyse
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def order(scored: dict[int, float]) -> list[int]:
 class Dense:
     """Brute force over a handful of vectors."""
 
-    def __init__(self, embedder: HashEmbedder) -> None:
+    def __init__(self, embedder: HashEmbedder | NarrowEmbedder) -> None:
         self.vectors = dict(zip(TEXTS, embedder.embed(list(TEXTS.values())), strict=True))
 
     def search(self, vector: Vectors, limit: int, allowed: ChunkIds | None = None) -> list[Ranked]:
@@ -210,6 +210,15 @@ def test_convex_fusion_adds_the_cosine_and_the_share_of_the_best_lexical_score()
     stages = {stage.stage: stage for stage in found.stages[9]}
     assert found.ranked[0].id == 9
     assert found.ranked[0].score == pytest.approx(0.75 * stages["dense"].score + 0.25)
+
+
+@given(st.floats(0.05, 0.9), st.sampled_from(["restore a backup", "change the listen_port", "cats"]))
+def test_an_embedder_whose_vectors_lie_in_a_cone_gives_the_same_scores(unrelated, query) -> None:
+    embedder = NarrowEmbedder(unrelated, dimension=256)
+    narrow = retrieve(query, Dense(embedder), Lexical(), embedder, RetrieveSettings())
+    assert {e.id: e.score for e in narrow.ranked} == pytest.approx(
+        {e.id: e.score for e in find(query).ranked}, abs=1e-4
+    )
 
 
 def test_a_passage_that_the_dense_index_left_out_counts_as_its_last() -> None:

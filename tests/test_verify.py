@@ -12,7 +12,7 @@ from ragkit.config import VerifySettings
 from ragkit.domain import Chunk, Context, Hit, Passage, Source, StageScore
 from ragkit.domain.answers import Answer, Draft
 from ragkit.generate import extract
-from ragkit.testing import HashEmbedder
+from ragkit.testing import HashEmbedder, NarrowEmbedder
 from ragkit.verify import DECLINED, abstain, ground, relevance, verify
 from ragkit.verify.claims import cite, is_refusal, pieces, statements
 from ragkit.verify.names import Names
@@ -215,6 +215,10 @@ def test_vectors_take_part_when_there_is_an_embedder() -> None:
         "How?", Draft("Backups are kept for 30 days.", "m"), CONTEXT, settings=settings, embedder=embedder
     )
     assert answer.status == "answered"
+    narrow = verify(
+        "How?", Draft("Backups are kept for 30 days.", "m"), CONTEXT, settings=settings, embedder=NarrowEmbedder(0.6)
+    )
+    assert narrow.claims[0].support == pytest.approx(answer.claims[0].support, abs=1e-4)
     assert embedder.embedded == 2  # the claim, which is the best window of source 1, and that of source 2
 
 
@@ -380,6 +384,13 @@ def test_relevance_rises_with_the_cosine_and_with_the_terms_found() -> None:
     assert far < near
     assert relevance(question, [found(PORTS, 0.1)]).value < far
     assert relevance(question, [found(PORTS, None)]).value < 0.35 < relevance(question, [found(BACKUP, None)]).value
+
+
+def test_relevance_is_not_taken_in_by_an_embedder_that_calls_everything_near() -> None:
+    question = "How long are backups kept?"
+    far = relevance(question, [found(PORTS, 0.1)])
+    assert relevance(question, [found(PORTS, 0.55)], unrelated=0.5).value == pytest.approx(far.value)
+    assert relevance(question, [found(PORTS, 0.55)]).value > far.value
 
 
 def test_relevance_names_the_terms_that_no_passage_has() -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from ragkit.domain import Context, Source
 from ragkit.domain.answers import Draft
+from ragkit.nearness import nearness, unrelated_cosine
 from ragkit.roles import Embedder
 from ragkit.text import analyse
 from ragkit.units import Unit, units
@@ -84,7 +85,10 @@ def _scores(question: str, candidates: Sequence[_Candidate], embedder: Embedder 
         return scores
     query = embedder.embed([question], "query")[0]
     cosines = embedder.embed([candidate.unit.text for candidate in candidates]) @ query
-    return [score + _COSINE * max(0.0, float(cosine)) for score, cosine in zip(scores, cosines, strict=True)]
+    unrelated = unrelated_cosine(embedder)
+    return [
+        score + _COSINE * nearness(float(cosine), unrelated) for score, cosine in zip(scores, cosines, strict=True)
+    ]
 
 
 def _choose(candidates: Sequence[_Candidate], scores: Sequence[float], limit: int) -> list[_Candidate]:

@@ -34,6 +34,9 @@ MAX_MEAN_DIFFERENCE = 0.02
 AS_FAST = 0.9
 """Candidates within this share of the fastest count as equally fast: timings vary, and parity decides."""
 PASSAGES = 24
+QUERIES = 100
+LOW = 0.1
+"""Unrelated texts with a cosine below this have none to speak of."""
 BATCH_TOKENS = (512, 2048, 8192)
 
 
@@ -109,6 +112,7 @@ def prepare_onnx(
     batch_tokens = bench.best_batch(target)
     notify("measure", len(candidates), len(candidates))
     shutil.rmtree(work)
+    unrelated = {"unrelated": bench.unrelated(target)} if role == "embedder" else {}
     return {
         "engine": "onnx",
         "max_tokens": shape.max_tokens,
@@ -118,6 +122,7 @@ def prepare_onnx(
         "labels": list(shape.labels),
         "batch_tokens": batch_tokens,
         "chosen": chosen.name,
+        **unrelated,
         "reference": "sentence-transformers" if model is not None else "the repository's ONNX file",
         "candidates": [candidate.as_json() for candidate in (*baseline, *candidates)],
     }
@@ -136,6 +141,23 @@ def choose(candidates: Sequence[Candidate], prefer: Literal["speed", "fidelity"]
         fastest = max(candidate.texts_per_second for candidate in passing)
         passing = [candidate for candidate in passing if candidate.texts_per_second >= AS_FAST * fastest]
     return max(passing, key=lambda candidate: (round(candidate.agreement, 6), candidate.texts_per_second))
+
+
+def sample_passages(tokenizer: Path, shape: Shape) -> list[str]:
+    """What models are measured on: passages nearly as long as chunks are."""
+    length = min(shape.max_tokens, 256) - 8
+    return sample.passages(TextTokenizer(tokenizer, shape.max_tokens), PASSAGES, length)
+
+
+def unrelated_cosine(encode: Callable[[Sequence[str]], Rows], shape: Shape, passages: Sequence[str]) -> float:
+    """The cosine of texts that have nothing to do with each other: what one pair in twenty of the sample's questions
+    and these passages stays below. Two digits; 0 where it is below LOW."""
+    import numpy as np
+
+    queries = encode([shape.query_prefix + text for text in sample.questions(QUERIES)])
+    rows = encode([shape.passage_prefix + text for text in passages])
+    value = float(np.quantile(queries @ rows.T, 0.05))
+    return 0.0 if value < LOW else round(value, 2)
 
 
 def read_shape(source: Path, spec: ModelSpec, role: str, model: Any = None) -> Shape:
@@ -247,8 +269,7 @@ class _Bench:
 
     def __init__(self, tokenizer: Path, shape: Shape, role: str, threads: int) -> None:
         self._tokenizer, self._shape, self._role, self._threads = tokenizer, shape, role, threads
-        length = min(shape.max_tokens, 256) - 8
-        self.texts: list[Input] = list(sample.passages(TextTokenizer(tokenizer, shape.max_tokens), PASSAGES, length))
+        self.texts: list[Input] = list(sample_passages(tokenizer, shape))
         if role != "embedder":
             asked = sample.questions(PASSAGES)
             self.texts = [(asked[i % len(asked)], str(text)) for i, text in enumerate(self.texts)]
@@ -295,6 +316,11 @@ class _Bench:
         """Tokens in a batch at which this model is fastest here."""
         speeds = {size: self._speed(directory, size) for size in BATCH_TOKENS}
         return max(speeds, key=lambda size: speeds[size])
+
+    def unrelated(self, directory: Path) -> float:
+        """`unrelated_cosine` on the sample."""
+        encoder = self._encoder(directory, 2048)
+        return unrelated_cosine(encoder.run, self._shape, [str(text) for text in self.texts])
 
     def _run(self, path: Path) -> tuple[Rows, float]:
         folder = path.parent / f"open-{path.stem}"

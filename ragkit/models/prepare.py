@@ -182,6 +182,10 @@ def _build_plain(files: ModelFiles, role: str, target: Path) -> dict[str, Any]:
         raise ModelUnsuitable(f"{files.spec.name} has {sbert.label_count(model)} labels; a reranker has one")
     sbert.save_tokenizer(model, target)
     shape = encoders.read_shape(files.directory, files.spec, role, model)
+    unrelated: dict[str, float] = {}
+    if role == "embedder":
+        passages = encoders.sample_passages(target / TOKENIZER, shape)
+        unrelated["unrelated"] = encoders.unrelated_cosine(lambda texts: sbert.encode(model, texts), shape, passages)
     width = sbert.encode(model, ["a"]).shape[1] if role == "embedder" else 1
     return {
         "engine": "sentence-transformers",
@@ -192,6 +196,7 @@ def _build_plain(files: ModelFiles, role: str, target: Path) -> dict[str, Any]:
         "pooling": shape.pooling,
         "labels": list(shape.labels),
         "chosen": "sentence-transformers",
+        **unrelated,
     }
 
 

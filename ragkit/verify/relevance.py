@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ragkit.domain import Hit
+from ragkit.nearness import nearness
 from ragkit.text import analyse, rarity, term_spans
 
 LOOKED_AT = 8
@@ -40,11 +41,11 @@ class Relevance:
     missing: tuple[str, ...] = ()
 
 
-def relevance(question: str, hits: Sequence[Hit], *, language: str = "english") -> Relevance:
+def relevance(question: str, hits: Sequence[Hit], *, language: str = "english", unrelated: float = 0.0) -> Relevance:
     """How likely the hits answer the question: by the top cosine and the question's terms that one hit holds.
 
     Terms weigh more the fewer hits have them; one that no hit has weighs most. Without a dense stage the terms
-    decide alone.
+    decide alone. `unrelated` is the cosine that the embedder gives texts without anything in common.
     """
     wanted = frozenset(analyse(question, language))
     top = sorted(hits, key=lambda hit: -hit.score)[:LOOKED_AT]
@@ -60,7 +61,9 @@ def relevance(question: str, hits: Sequence[Hit], *, language: str = "english") 
     ]
     cosine = max(cosines, default=0.0)
     missing = _words(question, wanted - set(seen), language)
-    logit = BIAS + COSINE * cosine + BEST * best if cosines else BIAS_LEXICAL + BEST_LEXICAL * best
+    logit = (
+        BIAS + COSINE * nearness(cosine, unrelated) + BEST * best if cosines else BIAS_LEXICAL + BEST_LEXICAL * best
+    )
     return Relevance(1 / (1 + math.exp(-logit)), cosine, best, missing)
 
 

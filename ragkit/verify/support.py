@@ -16,6 +16,7 @@ from itertools import pairwise
 
 from ragkit.domain import Context, Source
 from ragkit.domain.answers import Quote
+from ragkit.nearness import nearness, unrelated_cosine
 from ragkit.roles import Embedder
 from ragkit.text import analyse, fold_line, rarity
 from ragkit.units import Unit, contents
@@ -219,11 +220,12 @@ class Evidence:
         windows = [one.window.text for found in measured for one in found.values() if one.window]
         texts = list(dict.fromkeys((*claims, *windows)))
         vectors = dict(zip(texts, embedder.embed(texts), strict=True)) if windows else {}
+        unrelated = unrelated_cosine(embedder)
         for claim, found in zip(claims, measured, strict=True):
             for number, one in found.items():
                 if one.window:
                     cosine = float(vectors[claim] @ vectors[one.window.text])
-                    found[number] = replace(one, cosine=max(0.0, cosine))
+                    found[number] = replace(one, cosine=nearness(cosine, unrelated))
 
     def _add_alignments(
         self, claims: Sequence[str], measured: Sequence[dict[int, Measured]], aligner: Aligner
