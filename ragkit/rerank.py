@@ -182,6 +182,9 @@ class CrossEncoderReranker:
     """A cross-encoder with one label. A passage longer than its window is read in overlapping windows, and the best
     one counts."""
 
+    after_sentences = True
+    """It reads the hits as their sentences have put them in order."""
+
     def __init__(self, model: CrossEncoder, weight: float, temperature: float = 1.0) -> None:
         self.name = model.name
         self.weight = weight

@@ -295,12 +295,11 @@ class _Search:
         return None if self._settings.mode == "lexical" and not asked_for else opened.reranker
 
     def _reranked(self, query: str, hits: tuple[Hit, ...], reranker: Reranker) -> tuple[Hit, ...]:
-        """By the reranker; a cross-encoder of the settings reads what the sentences have put in order."""
+        """By the reranker; a cross-encoder reads what the sentences have put in order."""
         from ragkit.rerank import FIRST_STAGE, rerank
 
         opened, settings = self._opened, self._opened.settings.rerank
-        own = opened.given["reranker"] is None and self._settings.mode != "lexical"
-        if own and reranker is not opened.sentence_reranker:
+        if getattr(reranker, "after_sentences", False) and self._settings.mode != "lexical":
             own_weight = dataclasses.replace(settings, weight=0.0)
             hits = rerank(query, hits, opened.sentence_reranker, own_weight, FIRST_STAGE)
         return rerank(query, hits, reranker, settings)

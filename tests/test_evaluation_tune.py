@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from ragkit import Settings, config
 from ragkit.cli.main import cli
 from ragkit.cli.settings_file import change, changed
-from ragkit.domain import JSON
+from ragkit.domain import JSON, Chunk, Passage
 from ragkit.errors import EvaluationError, SettingsError
-from ragkit.evaluation.remembering import Remembering
+from ragkit.evaluation.remembering import Remembering, RememberingReranker
 from ragkit.evaluation.tune import axes, to_json, to_text, tune
-from ragkit.testing import HashEmbedder
+from ragkit.testing import HashEmbedder, OverlapReranker
 
 SPACE = {"a": (1, 2, 3, 4), "b": (10, 20)}
 START = {"a": 1, "b": 10}
@@ -87,8 +87,8 @@ def test_only_what_has_a_part_in_the_ranking_is_searched() -> None:
     def keys(**changes: JSON) -> set[str]:
         return set(axes(config.replace(Settings(), {key.replace("_", ".", 1): v for key, v in changes.items()})))
 
-    assert keys() == {"retrieve.dense_weight", "retrieve.candidates", "rerank.depth"}
-    assert keys(retrieve_mode="dense") == {"rerank.depth"}
+    assert keys() == {"retrieve.dense_weight", "retrieve.candidates", "rerank.depth", "rerank.weight"}
+    assert keys(retrieve_mode="dense") == {"rerank.depth", "rerank.weight"}
     assert keys(retrieve_fusion="rrf", rerank_model="none") == {"retrieve.rrf_k", "retrieve.candidates"}
     chunked = axes(config.replace(Settings(), {"chunk.size_tokens": 200}), (128,))
     assert chunked["chunk.size_tokens"] == (128, 200)
@@ -104,6 +104,23 @@ def test_no_text_is_embedded_twice() -> None:
     assert (two[1] == one[0]).all()
     assert remembering.embed([]).shape == (0, remembering.dimension)
     assert remembering.fingerprint == embedder.fingerprint
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.lists(st.sampled_from(["a b", "b", "c d", ""]), max_size=6))))
+def test_no_pair_is_read_twice_and_every_passage_has_its_own_score(searches: list[tuple[str, list[str]]]) -> None:
+    read: list[tuple[str, str]] = []
+
+    class Listening(OverlapReranker):
+        def score(self, query: str, passages: Sequence[Passage]) -> list[float]:
+            read.extend((query, passage.chunk.indexed) for passage in passages)
+            return super().score(query, passages)
+
+    remembering = RememberingReranker(Listening())
+    for query, texts in searches:
+        found = [Passage(at, 1, at, "a.md", "", Chunk(0, len(text), text)) for at, text in enumerate(texts)]
+        assert remembering.score(query, found) == OverlapReranker().score(query, found)
+    assert len(read) == len(set(read))
+    assert remembering.name == OverlapReranker().name
 
 
 # ---------------------------------------------------------------- the settings file

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ragkit.domain import Progress
     from ragkit.engine import Engine
     from ragkit.evaluation.tune import Tuned, Values
-    from ragkit.roles import Embedder
+    from ragkit.roles import Embedder, Reranker
 
 
 @click.command(cls=Command, short_help="Find the settings that suit your questions.")
@@ -87,6 +87,7 @@ class _Scores:
         self._progress = progress
         self._tried = 0
         self._embedder: Embedder | None = None
+        self._reranker: Reranker | None = None
 
     def __call__(self, values: Values) -> dict[str, float]:
         from ragkit.evaluation.experiments import Experiment
@@ -111,14 +112,17 @@ class _Scores:
         return {one.id: one.scores[self._metric] for one in run.report.questions}
 
     def _opened(self, settings: Settings) -> Engine:
-        """An engine under some settings; all of them share one embedder, which embeds no text twice."""
+        """An engine under some settings; all share one embedder and one cross-encoder, which read no text twice."""
         from ragkit.engine import Engine
-        from ragkit.evaluation.remembering import Remembering
+        from ragkit.evaluation.remembering import Remembering, RememberingReranker
 
         if self._embedder is None:
             with Engine(settings, progress=self._shown) as engine:
                 self._embedder = Remembering(engine.embedder)
-        return Engine(settings, embedder=self._embedder, progress=self._shown)
+                reranker = engine.reranker if settings.retrieve.mode != "lexical" else None
+                if reranker is not None and getattr(reranker, "after_sentences", False):
+                    self._reranker = RememberingReranker(reranker)
+        return Engine(settings, embedder=self._embedder, reranker=self._reranker, progress=self._shown)
 
     def _shown(self, what: str, done: int, total: int) -> None:
         self._progress(f"tune, settings {self._tried}: {what}", done, total)

@@ -35,6 +35,7 @@ DENSE_WEIGHTS = (0.5, 0.6, 0.7, 0.75, 0.8, 0.9)
 RRF_CONSTANTS = (10, 30, 60, 100)
 CANDIDATES = (50, 100, 200)
 DEPTHS = (10, 20, 40)
+WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.5)
 FOLDS = 5
 ROUNDS = 2
 """How often each setting is looked at again after the others moved."""
@@ -53,6 +54,7 @@ def axes(settings: Settings, chunk_sizes: Sequence[int] = ()) -> dict[str, tuple
         found["retrieve.candidates"] = CANDIDATES
     if settings.rerank.model != "none":
         found["rerank.depth"] = DEPTHS
+        found["rerank.weight"] = WEIGHTS
     if chunk_sizes:
         found["chunk.size_tokens"] = tuple(chunk_sizes)
     return {key: tuple(sorted({*values, config.get(settings, key)})) for key, values in found.items()}
