@@ -46,10 +46,12 @@ def toys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         made[engine] = prepare(
             f"path:{source}", "embedder", folder / "models", engine=engine, prefer="fidelity", threads=2
         ).path
-    return {**made, "source": source}
+    table = toy_models.save_static(folder / "static", prompts={"query": "search: ", "passage": ""})
+    made["static"] = prepare(f"path:{table}", "embedder", folder / "models", prefer="fidelity", threads=2).path
+    return {**made, "source": source, "table": table}
 
 
-@pytest.fixture(params=["onnx", "sentence-transformers"])
+@pytest.fixture(params=["onnx", "sentence-transformers", "static"])
 def embedder(request: pytest.FixtureRequest, toys: dict[str, Path]) -> Any:
     return open_embedder(toys[request.param], threads=2)
 
@@ -76,7 +78,7 @@ def test_a_text_has_the_same_vector_alone_and_in_company(embedder: Any) -> None:
 
 
 def test_what_is_past_the_window_does_not_matter(embedder: Any) -> None:
-    long = "server " * 200
+    long = "server " * 600
     assert np.allclose(embedder.embed([long]), embedder.embed([long + "backup " * 50]), atol=1e-5)
 
 
@@ -139,7 +141,7 @@ def test_parts_behind_the_window_have_no_vector_and_a_prefix_moves_none(tmp_path
     made = prepare(f"path:{source}", "embedder", tmp_path / "models", engine="onnx", prefer="fidelity")
     manifest = json.loads((made.path / "manifest.json").read_text())
     plain = OnnxEmbedder(made.path, threads=1)
-    long = "server " * 200
+    long = "server " * 600
     _, found = plain.embed_with_parts([long], [[(0, 6), (len(long) - 8, len(long))]])
     assert found[0][0].any()
     assert not found[0][1].any()
@@ -190,6 +192,36 @@ def test_pooling_and_dense_layers_are_part_of_the_export(tmp_path: Path, pooling
     assert embedder.dimension == (dense or 32)
     expected = sbert.encode(sbert.load_bi_encoder(source), ["restart the server", "port"])
     assert np.allclose(embedder.embed(["restart the server", "port"]), expected, atol=1e-3)
+
+
+def test_a_table_of_vectors_is_the_model_that_it_was_made_from_and_needs_no_network(toys: dict[str, Path]) -> None:
+    manifest = json.loads((toys["static"] / "manifest.json").read_text())
+    assert (manifest["reference"], manifest["pooling"]) == ("its table", "mean")
+    embedder = open_embedder(toys["static"], 1)
+    known = [text for text in TEXTS if text and "x" not in text]
+    expected = sbert.encode(sbert.load_bi_encoder(toys["table"]), known)
+    assert np.allclose(embedder.embed(known), expected, atol=1e-4)
+    assert np.allclose(embedder.embed(["port é 世"]), embedder.embed(["port e"]), atol=1e-6)  # unknown: says nothing
+    _, sentences = embed_chunks([Chunk(0, 18, "A port. The key is")], embedder)
+    assert np.allclose(sentences[0][0], embedder.embed(["A port."])[0], atol=1e-4)
+
+
+def test_a_table_that_does_not_fit_its_tokenizer_is_refused(tmp_path: Path) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    source = toy_models.save_static(tmp_path / "static")
+    weights = next(source.rglob("model.safetensors"))
+    table = next(iter(load_file(weights).values()))
+    for tensors, reason in (
+        ({"embedding": table[:50]}, "50 rows"),
+        ({"a": table, "b": table}, "a, b, not one table"),
+    ):
+        save_file(tensors, weights)
+        with pytest.raises(ModelUnsuitable, match=reason):
+            prepare(f"path:{source}", "embedder", tmp_path / "models", engine="onnx")
+    weights.write_bytes(b"nonsense")
+    with pytest.raises(ModelUnsuitable, match="is no table"):
+        prepare(f"path:{source}", "embedder", tmp_path / "models", engine="onnx")
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls", "max"])

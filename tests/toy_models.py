@@ -84,6 +84,20 @@ def save_bi_encoder(
     return folder
 
 
+def save_static(folder: Path, *, prompts: dict[str, str] | None = None) -> Path:
+    """A table of 32 dimensions, a row for each token, with a big row for tokens that stand for no text."""
+    import numpy as np
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer import modules
+
+    made = tokenizer().backend_tokenizer
+    table = np.random.default_rng(2).normal(size=(made.get_vocab_size(), 32)).astype(np.float32)
+    table[:5] = 100.0
+    parts = [modules.StaticEmbedding(made, embedding_weights=table), modules.Normalize()]
+    SentenceTransformer(modules=parts, device="cpu", prompts=prompts).save(str(folder))
+    return folder
+
+
 def save_cross_encoder(folder: Path, labels: int = 1) -> Path:
     """A cross-encoder, with one label as rerankers have or several."""
     import torch

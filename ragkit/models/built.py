@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ragkit.errors import MissingExtra, ModelCorrupt
+from ragkit.errors import ModelCorrupt
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,7 +30,7 @@ def build(base: Path, own: Path, names: Sequence[str], folder: Path) -> None:
     """Write the files called `names` into `folder`: the weights of `base` with the changes of `own`, the others as
     `own` has them, or else `base`.
 
-    Raises ModelCorrupt for changes that do not fit, MissingExtra without the library that reads them.
+    Raises ModelCorrupt for changes that do not fit.
     """
     for name in names:
         if name == WEIGHTS:
@@ -41,11 +41,13 @@ def build(base: Path, own: Path, names: Sequence[str], folder: Path) -> None:
 
 
 def _write_weights(base: Path, changes: Path, target: Path) -> None:
-    io, unreadable = _safetensors()
+    from safetensors import SafetensorError
+    from safetensors import numpy as io
+
     try:
         found = io.load_file(changes)
         after = applied(_before(io, base, found), found)
-    except (OSError, ValueError, unreadable) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise ModelCorrupt(f"{changes} does not fit {base}: {error}", "install ragkit again") from error
     io.save_file(after, target)
 
@@ -92,7 +94,8 @@ def difference(before: Tensors, after: Tensors) -> Tensors:
 
 def write_changes(base: Path, trained: Path, target: Path) -> None:
     """Write what training changed: `base` and `trained` are folders of models, `target` the file."""
-    io, _ = _safetensors()
+    from safetensors import numpy as io
+
     after = io.load_file(trained / WEIGHTS)
     io.save_file(difference(_before(io, base / WEIGHTS, after), after), target)
 
@@ -101,15 +104,3 @@ def _before(io: Any, weights: Path, after: Tensors) -> Tensors:
     """The tensors that training began with, called as `after` calls them: a cross-encoder, or a bi-encoder too."""
     head = HEAD if any(name.startswith(HEAD) for name in after) else ""
     return {head + name: tensor for name, tensor in io.load_file(weights).items()}
-
-
-def _safetensors() -> tuple[Any, type[Exception]]:
-    """The library, and what it raises for a file that it cannot read."""
-    try:
-        from safetensors import SafetensorError, numpy
-    except ImportError as error:
-        raise MissingExtra(
-            "models that ragkit trained are built with safetensors, which is not installed",
-            "pip install 'ragkit[export]'",
-        ) from error
-    return numpy, SafetensorError

@@ -80,6 +80,8 @@ class ModelSpec:
     max_tokens: int = 0
     query_prefix: str | None = None
     passage_prefix: str | None = None
+    static: bool = False
+    """Whether it is a table with a vector for each token, and no network."""
     questions: str = ""
     """Which embedder reads the questions, where this one reads passages alone: its vectors lie among that one's."""
     weight: float = 0.0

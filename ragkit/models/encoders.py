@@ -108,6 +108,8 @@ def prepare_onnx(
     baseline = [bench.baseline(model)] if model is not None else []
     chosen = choose(candidates, prefer)
     assert chosen.path is not None
+    reference = "sentence-transformers" if model is not None else "the repository's ONNX file"
+    reference = "its table" if static_folder(source) else reference
     chosen.path.replace(target / MODEL)
     batch_tokens = bench.best_batch(target)
     notify("measure", len(candidates), len(candidates))
@@ -123,7 +125,7 @@ def prepare_onnx(
         "batch_tokens": batch_tokens,
         "chosen": chosen.name,
         **unrelated,
-        "reference": "sentence-transformers" if model is not None else "the repository's ONNX file",
+        "reference": reference,
         "candidates": [candidate.as_json() for candidate in (*baseline, *candidates)],
     }
 
@@ -188,6 +190,8 @@ def read_shape(source: Path, spec: ModelSpec, role: str, model: Any = None) -> S
 
 def _pooling(source: Path) -> str:
     """The pooling of modules.json's Pooling module; "" when it says nothing."""
+    if static_folder(source):
+        return "mean"
     for path in sorted(source.glob("*_Pooling/config.json")):
         config = _json(path)
         if named := config.get("pooling_mode"):
@@ -202,8 +206,18 @@ def _pooling(source: Path) -> str:
     return ""
 
 
+def static_folder(source: Path) -> Path | None:
+    """Where the table of a static model lies, or None for a model with a network."""
+    modules = _list(source / "modules.json")
+    kinds = [str(module.get("type", "")).rpartition(".")[2] for module in modules]
+    if kinds[:1] == ["StaticEmbedding"] and set(kinds[1:]) <= {"Normalize"}:
+        return source / str(modules[0].get("path", ""))
+    return None
+
+
 def _export(source: Path, raw: Path, target: Path, role: str, weights: str, spec: ModelSpec) -> Any:
-    """Write raw.onnx and tokenizer.json. Gives the loaded model, or None where the repository's ONNX file serves."""
+    """Write raw.onnx and tokenizer.json. Gives the loaded model, or None where the repository's ONNX file or table
+    serves."""
     if weights == "onnx":
         if role == "nli":
             raise MissingExtra(
@@ -218,6 +232,10 @@ def _export(source: Path, raw: Path, target: Path, role: str, weights: str, spec
         else:
             graph.append_pooling(floats, raw, spec.pooling or _pooling(source) or "mean")
         shutil.copyfile(source / TOKENIZER, target / TOKENIZER)
+        return None
+    if role == "embedder" and (folder := static_folder(source)):
+        graph.static_embedding(folder / "model.safetensors", folder / TOKENIZER, raw)
+        shutil.copyfile(folder / TOKENIZER, target / TOKENIZER)
         return None
     if role == "embedder":
         model = sbert.load_bi_encoder(source, exportable=True)
@@ -352,8 +370,17 @@ class _Bench:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
+    found = _read_json(path)
     return found if isinstance(found, dict) else {}
+
+
+def _list(path: Path) -> list[dict[str, Any]]:
+    found = _read_json(path)
+    return found if isinstance(found, list) else []
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None

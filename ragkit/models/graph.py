@@ -1,4 +1,5 @@
-"""Rewrite ONNX graphs: undo a quantisation, pool or score, fuse, quantise, save as onnxruntime will run them.
+"""Make ONNX graphs of others, or of a table: undo a quantisation, pool or score, fuse, quantise, save as onnxruntime
+will run them.
 
 The door of onnx and of onnxruntime's offline tools. Knows nodes and weights; knows nothing of which result is
 kept, or of how fast and faithful it is.
@@ -7,6 +8,7 @@ kept, or of how fast and faithful it is.
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -213,6 +215,62 @@ def append_pooling(source: Path, target: Path, pooling: str) -> None:
     for name, shape in (("embedding", ["batch", "width"]), (STATES, ["batch", "sequence", "width"])):
         model.graph.output.append(onnx.helper.make_tensor_value_info(name, kinds.FLOAT, shape))
     onnx.save(model, str(target))
+
+
+def static_embedding(weights: Path, tokenizer: Path, target: Path) -> None:
+    """Make a graph of a table with a vector for each token: a text's vector is the sum of its tokens', of length 1.
+
+    Tokens that stand for no text, or an unknown one, say nothing, as in model2vec. The tokens' vectors are the output
+    `states`. Raises ModelUnsuitable where there is not one table, or the tokenizer has more tokens than it has rows.
+    """
+    import numpy as np
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    onnx = _door()
+    try:
+        tensors = load_file(weights)
+        about = json.loads(tokenizer.read_text(encoding="utf-8"))
+        named = {entry["content"]: entry["id"] for entry in about["added_tokens"] if entry["special"]}
+        unknown = about["model"].get("unk_token")
+        silent = {
+            *named.values(),
+            *([about["model"]["vocab"][unknown]] if unknown in about["model"]["vocab"] else []),
+        }
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise ModelUnsuitable(f"{weights.parent.name} is no table with a tokenizer: {error}") from error
+    tables = [tensor for tensor in tensors.values() if tensor.ndim == 2]
+    if len(tensors) != 1 or len(tables) != 1:
+        raise ModelUnsuitable(f"{weights.name} has {', '.join(sorted(tensors)) or 'nothing'}, not one table")
+    table = tables[0].astype(np.float32)
+    if max((*about["model"]["vocab"].values(), *silent)) >= len(table):
+        raise ModelUnsuitable(f"{weights.name} has {len(table)} rows, fewer than the tokenizer has tokens")
+    table[sorted(silent)] = 0.0
+    make, kinds, info = onnx.helper.make_node, onnx.TensorProto, onnx.helper.make_tensor_value_info
+    nodes = [
+        make("Gather", ["table", "input_ids"], [STATES]),
+        make("Cast", ["attention_mask"], ["mask2"], to=kinds.FLOAT),
+        make("Unsqueeze", ["mask2", "last"], ["mask"]),
+        make("Mul", [STATES, "mask"], ["masked"]),
+        make("ReduceSum", ["masked", "axis"], ["sum"], keepdims=0),
+        make("LpNormalization", ["sum"], ["embedding"], axis=-1, p=2),
+    ]
+    made = onnx.helper.make_graph(
+        nodes,
+        "static",
+        [info(name, kinds.INT64, ["batch", "sequence"]) for name in ("input_ids", "attention_mask")],
+        [
+            info("embedding", kinds.FLOAT, ["batch", table.shape[1]]),
+            info(STATES, kinds.FLOAT, ["batch", "sequence", table.shape[1]]),
+        ],
+        [
+            onnx.numpy_helper.from_array(table, "table"),
+            onnx.helper.make_tensor("axis", kinds.INT64, [1], [1]),
+            onnx.helper.make_tensor("last", kinds.INT64, [1], [-1]),
+        ],
+    )
+    opset = [onnx.helper.make_opsetid("", 17)]
+    onnx.save(onnx.helper.make_model(made, opset_imports=opset, ir_version=8), str(target))
 
 
 def append_relevance(source: Path, target: Path) -> None:

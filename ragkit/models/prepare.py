@@ -109,8 +109,8 @@ def _fetch(
     hub_timeout_seconds: float,
     progress: Progress | None,
 ) -> ModelFiles:
-    """PyTorch weights where they can be exported; the repository's own ONNX file where torch is not installed, or
-    where there is nothing else."""
+    """PyTorch weights where they can be exported or need not be; the repository's own ONNX file where torch is not
+    installed, or where there is nothing else."""
 
     def get(weights: Weights) -> ModelFiles:
         return resolve.resolve(
@@ -122,7 +122,7 @@ def _fetch(
             progress=progress,
         )
 
-    if role == "generator" or sbert.installed() or spec.path is not None or spec.only_onnx:
+    if role == "generator" or sbert.installed() or spec.path is not None or spec.only_onnx or spec.static:
         return get("torch")
     missing = MissingExtra(
         f"{spec.name} must be exported once, which needs sentence-transformers and torch",
