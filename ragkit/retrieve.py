@@ -12,7 +12,7 @@ a cosine, which every hit found by the dense index carries in its stages.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
@@ -123,6 +123,7 @@ def retrieve(
     allowed: ChunkIds | None = None,
     words: str | None = None,
     group_of: Mapping[int, int] | None = None,
+    boilerplate: Set[int] = frozenset(),
     expansion: Expansion | None = None,
     documents: DocumentIndex | None = None,
 ) -> Retrieved:
@@ -130,9 +131,10 @@ def retrieve(
 
     An index that is None is not asked (nor is `dense` without an embedder), whatever the mode. Only ids in
     `allowed` come back, when it is given. The lexical index is asked for `words`, when they are not all of the query.
-    Of passages with the same number in `group_of`, near-duplicates, the best one comes back. An `expansion` adds
-    terms to the lexical query, and vectors whose mean with the query's is searched for. With `documents`, the cosine
-    of a passage's document has a share in its dense score; the stage `document` tells it.
+    Of passages with the same number in `group_of`, near-duplicates, the best one comes back; `boilerplate` keeps half
+    of its score. An `expansion` adds terms to the lexical query, and vectors whose mean with the query's is searched
+    for. With `documents`, the cosine of a passage's document has a share in its dense score; the stage `document`
+    tells it.
     """
     limit = settings.limit if limit is None else limit
     depth = max(limit, settings.candidates)
@@ -155,7 +157,8 @@ def retrieve(
             lists["lexical"] = lexical.search(asked, depth, allowed) if asked else []
     with clock("fuse"):
         moved = _with_documents(lists, near, settings.document_share)
-        fused = _once(_fuse({**lists, **moved}, settings, unrelated_cosine(embedder)), group_of or {})
+        fused = _fuse({**lists, **moved}, settings, unrelated_cosine(embedder))
+        fused = _once(_demoted(fused, boilerplate), group_of or {})
         ranked = tuple(Ranked(id, score) for id, score in list(fused.items())[:limit])
         stages = _stages(lists, {entry.id for entry in ranked})
         if near:
@@ -215,6 +218,13 @@ def _with_documents(
         says, cosine = near.get(entry.id, (0.0, 0.0))
         moved.append(Ranked(entry.id, entry.score + share * says * (cosine - entry.score)))
     return {"dense": _ordered(moved)}
+
+
+def _demoted(scores: Mapping[int, float], boilerplate: Set[int]) -> Mapping[int, float]:
+    """The scores, best first, those of boilerplate halved."""
+    if boilerplate.isdisjoint(scores):
+        return scores
+    return _best_first({id: score / 2 if id in boilerplate else score for id, score in scores.items()})
 
 
 def _once(scores: Mapping[int, float], group_of: Mapping[int, int]) -> dict[int, float]:

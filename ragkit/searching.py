@@ -91,6 +91,7 @@ class _Search:
         self, query: str, limit: int, rerank: bool | None, filters: Sequence[str], expand: Expand, explain: bool
     ) -> SearchResult:
         """Understand, restrict, retrieve, rerank, expand, explain."""
+        from ragkit import entries
         from ragkit.expand import widen
         from ragkit.explain import NEAR_MISSES, near_misses
         from ragkit.query import notices
@@ -105,13 +106,16 @@ class _Search:
         depth = max(limit, opened.settings.rerank.depth) if reranker else limit
         expansion = self._expansion(asked, allowed)
         depth = max(depth, limit + NEAR_MISSES) if explain else depth
-        found = self._retrieved(asked, depth, allowed, expansion)
+        name = entries.name_in(asked.text)
+        found = self._retrieved(asked, max(depth, entries.LOOKED_AT) if name else depth, allowed, expansion)
         clock.seconds.update(found.timings)
         with clock("fetch"):
             hits = self._hits(found)
+            hits = entries.forward(name, hits)[:depth] if name else hits
         if reranker is not None and hits:
             with clock("rerank"):
                 hits = self._reranked(asked.text, hits, reranker)
+        hits = entries.raised(name, hits) if name else hits
         hits, behind = hits[:limit], hits[limit : limit + NEAR_MISSES]
         with clock("expand"):
             hits = self._with_copies(hits, allowed)
@@ -242,6 +246,7 @@ class _Search:
             allowed=allowed,
             words=words,
             group_of=snapshot.duplicates.group_of if settings.duplicates == "once" else None,
+            boilerplate=snapshot.duplicates.boilerplate(snapshot.manifest.documents),
             documents=snapshot.documents if settings.document_share else None,
             expansion=expansion,
         )

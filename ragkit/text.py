@@ -274,7 +274,10 @@ class _Analyser(dict[str, tuple[str, ...]]):
             if match := _LETTERS_NUMBER.match(name):
                 yield from self._word(match.group(1))
             return
-        yield _strip_accents(name.casefold())[:MAX_TERM]
+        if name.isalpha():  # stemmed, so that errordocument finds ErrorDocument
+            yield from self._word(name.lower())
+        else:
+            yield _strip_accents(name.casefold())[:MAX_TERM]
         for part in parts:
             yield from self._name(part)
 

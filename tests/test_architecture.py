@@ -24,6 +24,7 @@ ROWS = [
         "retrieve",
         "rerank",
         "entailment",
+        "entries",
         "expand",
         "explain",
         "disagree",

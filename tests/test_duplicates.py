@@ -51,6 +51,14 @@ def test_a_word_or_two_may_differ_but_no_number(other: str, same: bool) -> None:
     assert grouped({1: text(1), 2: other}) == ([[1, 2]] if same else [])
 
 
+def test_what_stands_in_many_documents_is_boilerplate(tmp_path: Path) -> None:
+    texts = {id: text(1) for id in range(1, 7)} | {id: text(2) for id in range(7, 10)} | {10: text(3)}
+    write(tmp_path, None, np.array(sorted(texts)), texts.items(), lambda ids: {id: texts[id] for id in ids})
+    found = Duplicates(tmp_path)
+    assert found.boilerplate(10) == found.boilerplate(60) == frozenset(range(1, 7))
+    assert found.boilerplate(61) == frozenset()
+
+
 def test_short_texts_are_left_alone() -> None:
     few = " ".join(WORDS[: duplicates.MIN_WORDS - 1])
     assert grouped({1: few, 2: few}) == []

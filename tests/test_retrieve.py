@@ -255,6 +255,13 @@ def test_of_near_duplicates_the_best_comes_back_and_others_move_up() -> None:
     assert [e.id for e in find("restore", group_of={every[0]: 0, every[1]: 0}, allowed=alone).ranked] == [every[1]]
 
 
+def test_boilerplate_keeps_half_of_its_score() -> None:
+    plain = {e.id: e.score for e in find("restore a backup").ranked}
+    ranked = find("restore a backup", boilerplate=frozenset({9, 99})).ranked
+    assert {e.id: e.score for e in ranked} == plain | {9: plain[9] / 2}
+    assert [e.score for e in ranked] == sorted((e.score for e in ranked), reverse=True)
+
+
 def test_only_allowed_passages_come_back() -> None:
     found = find("port", allowed=np.array([8, 10], dtype=np.int64))
     assert {entry.id for entry in found.ranked} == {8, 10}

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     Signatures = NDArray[np.uint32]
 
+BOILERPLATE_COPIES, BOILERPLATE_SHARE = 5, 0.1
+"""A passage that stands so often, and in such a share of the documents, is a menu, a notice, a table of contents."""
 SHINGLE = 5
 """Words in a row."""
 SAME = 0.9
@@ -71,6 +73,11 @@ class Duplicates:
         if self._group_of is None:
             self._group_of = {id: number for number, members in enumerate(self.groups) for id in members}
         return self._group_of
+
+    def boilerplate(self, documents: int) -> frozenset[int]:
+        """The chunks that tell nothing of their document, for many of all the `documents` have them."""
+        least = max(BOILERPLATE_COPIES, BOILERPLATE_SHARE * documents)
+        return frozenset(id for members in self.groups if len(members) >= least for id in members)
 
 
 def write(
