@@ -212,6 +212,19 @@ def test_markdown_quotes_the_lines_and_escapes_the_rest() -> None:
     )
 
 
+def test_markdown_of_a_search_says_what_the_text_says() -> None:
+    found = result()
+    (hit,) = found.hits
+    copy = replace(hit.passage, path="copy.md")
+    wide = Excerpt("backup.md", 1, 9, "line", "A fence:\n\n```\nvault restore\n```")
+    shown = render.search_markdown(replace(found, hits=(replace(hit, copies=(copy,), expanded=wide),)), explain=True)
+    assert "1. **`backup.md:L1-L9`**" in shown
+    assert "   ````\n   A fence:\n   \n   ```\n   vault restore\n   ```\n   ````" in shown
+    assert "   - also in copy.md:L5-L8" in shown
+    assert "- mode hybrid" in shown
+    assert render.search_markdown(replace(found, hits=())) == "# restore\n\nNo passage matches."
+
+
 def test_the_context_shows_what_was_left_out_and_why() -> None:
     shown = render.context_text(CONTEXT)
     assert "[1] backup.md:L5-L8" in shown

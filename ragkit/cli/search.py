@@ -83,7 +83,7 @@ def search(
     elif format_ == "jsonl":
         emit_lines(render.search_json(result, explain=explain)["hits"])
     elif format_ == "md":
-        click.echo(render.search_markdown(result))
+        click.echo(render.search_markdown(result, explain=explain))
     elif result.hits:
         click.echo(render.search_text(result, color=color_wanted(), explain=explain, width=terminal_width()))
     else:

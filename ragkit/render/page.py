@@ -58,16 +58,24 @@ def _hit(number: int, hit: Hit, digits: int, color: bool, explain: bool, width: 
     else:
         shown, spans = snippet(clean(chunk.text), hit.terms, SNIPPET)
     lines.append(wrap(emphasise(shown, spans, color), width, indent))
+    lines += [indent + style(line, "dim", color) for line in _elsewhere(hit)]
+    if explain:
+        lines.append(indent + style(_stages(hit), "dim", color))
+        lines += [wrap(style(line, "dim", color), width, indent) for line in _reasons(hit)]
+    return "\n".join(lines)
+
+
+def _elsewhere(hit: Hit) -> Iterator[str]:
+    """Where the same text stands, and what other versions say."""
     if hit.copies:
         also = [one_line(passage.location) for passage in hit.copies[:SHOWN_COPIES]]
         more = f" and {len(hit.copies) - SHOWN_COPIES} more" if len(hit.copies) > SHOWN_COPIES else ""
-        lines.append(indent + style(f"also in {', '.join(also)}{more}", "dim", color))
-    lines += [indent + style(line, "dim", color) for line in _differences(hit.other_versions)]
-    if explain:
-        stages = (f"{s.stage} {_rank(s.rank)} {_score(s.score)}".rstrip() for s in hit.stages)
-        lines.append(indent + style("  ".join(stages), "dim", color))
-        lines += [wrap(style(line, "dim", color), width, indent) for line in _reasons(hit)]
-    return "\n".join(lines)
+        yield f"also in {', '.join(also)}{more}"
+    yield from _differences(hit.other_versions)
+
+
+def _stages(hit: Hit) -> str:
+    return "  ".join(f"{s.stage} {_rank(s.rank)} {_score(s.score)}".rstrip() for s in hit.stages)
 
 
 def _explanation(result: SearchResult, color: bool) -> str:
@@ -124,15 +132,35 @@ def _added(expansion: Expansion | None) -> Iterator[str]:
         yield f"expansion {expansion.method}: {added or 'nothing to add'}"
 
 
-def search_markdown(result: SearchResult) -> str:
-    """The hits as a Markdown list with quoted snippets."""
+def search_markdown(result: SearchResult, *, explain: bool = False) -> str:
+    """The hits as a Markdown list with quoted snippets, or with the text around them as it stands, fenced."""
     parts = [f"# {_plain(result.query)}"]
     for number, hit in enumerate(result.hits, 1):
+        wide = hit.expanded
+        where = location(wide.path, wide.start_line, wide.end_line, wide.unit) if wide else hit.passage.location
         trail = _trail(hit.passage.title, hit.passage.chunk.heading)
-        head = f"{number}. **`{one_line(hit.passage.location)}`** {_plain(trail)} ({hit.score:.3f})"
-        shown, _ = snippet(clean(hit.passage.chunk.text), hit.terms, SNIPPET)
-        parts.append(f"{head}\n\n   > {_plain(shown)}")
+        score = f"{hit.score:.3f}{_version(hit.passage.doc_version)}"
+        parts.append(f"{number}. **`{one_line(where)}`** {_plain(trail)} ({score})")
+        if wide:
+            parts.append(_fenced(clean(wide.text).strip("\n")))
+        else:
+            shown, _ = snippet(clean(hit.passage.chunk.text), hit.terms, SNIPPET)
+            parts.append(f"   > {_plain(shown)}")
+        notes = [*_elsewhere(hit), *((_stages(hit), *_reasons(hit)) if explain else ())]
+        parts += ["\n".join(f"   - {_plain(note)}" for note in notes)] if notes else []
+    if not result.hits:
+        parts.append("No passage matches.")
+    if explain:
+        said = [line.strip() for line in _explanation(result, False).splitlines()]
+        parts.append("\n".join(f"- {_plain(line)}" for line in said if line))
     return "\n\n".join(parts)
+
+
+def _fenced(text: str) -> str:
+    """Text as a block of code within a list; its fence is longer than any that it holds."""
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return "\n".join(f"   {line}" for line in (fence, *text.splitlines(), fence))
 
 
 # ---------------------------------------------------------------- answers
