@@ -26,6 +26,7 @@ from ragkit.domain import text_hash
 from ragkit.domain.answers import GenerationOptions, Message
 from ragkit.domain.queries import Expansion
 from ragkit.files import write_whole
+from ragkit.query import parse
 from ragkit.roles import Generator
 from ragkit.text import analyse
 
@@ -41,7 +42,9 @@ PART_SHARE = 0.9
 """What the score that a passage has for a part counts of one that it has for the whole question."""
 PARAPHRASES = 3
 PART_TERMS = 2
-"""A part with fewer terms asks nothing by itself."""
+"""A part with fewer terms asks nothing by itself, unless it asks for something that is rare or a name."""
+RARE = 0.05
+"""A rare term is held by at most this share of the chunks."""
 MOST_PARTS = 4
 MAX_TOKENS = {"paraphrases": 80, "hyde": 80}
 PROMPTS = {
@@ -61,9 +64,14 @@ _ASKING = (
     r"(?:how|what|why|when|where|which|who|whose|can|could|does|do|did|is|are|was|should|must|will|would|may|has)\b"
 )
 _BETWEEN = re.compile(
-    rf"\?\s+(?=\S)|;\s+|,?\s+(?:and|or|as well as|but)\s+(?:also\s+)?(?={_ASKING})|,\s+(?={_ASKING})",
+    rf"\?\s+(?=\S)|;\s+|,?\s+(?:and|or|as well as|but|plus)\s+(?:also\s+)?(?={_ASKING})|,\s+(?={_ASKING})|"
+    rf",?\s+and\s+also\s+|\n[\s*•-]*(?={_ASKING})",
     re.IGNORECASE,
 )
+_NUMBERED = re.compile(r"(?:^|\s)\(?1[.)]\s.*\s\(?2[.)]\s", re.DOTALL)
+_NUMBER = re.compile(r"(?:^|\s+)\(?\d{1,2}[.)]\s+")
+_OF_ANOTHER = re.compile(r"\b(?:it|its|they|them|their|this|that|these|those)\b", re.IGNORECASE)
+_QUESTION = re.compile(_ASKING, re.IGNORECASE)
 _LISTED = re.compile(r"^[\s\-*•\d.)\"'“]+|[\s\"'”]+$")
 
 
@@ -98,18 +106,30 @@ def acronyms(known: Sequence[tuple[str, str]], language: str) -> Expansion:
     return Expansion("acronyms", said, tuple(terms), OWN_BESIDE_ACRONYMS)
 
 
-def parts(text: str, language: str) -> Expansion:
-    """The questions that a question is made of; none when it is one.
+def parts(text: str, language: str, rare: Callable[[str], bool] | None = None) -> Expansion:
+    """The questions that a question is made of; none when it is one. `rare` tells whether few chunks hold a term.
 
     >>> parts("How do I restore a backup, and what ports does the server listen on?", "english").parts
     ('How do I restore a backup', 'what ports does the server listen on?')
+    >>> parts("1. what is SNI 2. how to rotate logs", "english").parts
+    ('what is SNI', 'how to rotate logs')
     >>> parts("How are pods created and deleted?", "english").parts
     ()
     """
-    found = [part.strip(" ,;") for part in _BETWEEN.split(text)]
-    found = [part for part in found if len(set(analyse(part, language))) >= PART_TERMS]
+    pieces = _NUMBER.split(text) if _NUMBERED.search(text) else [text]
+    found = [part.strip(" ,;") for piece in pieces for part in _BETWEEN.split(piece.strip())]
+    found = [part for part in found if not part.endswith(":") and _asks(part, language, rare)]
     several = tuple(found) if 2 <= len(found) <= MOST_PARTS else ()
     return Expansion("parts", several, parts=several)
+
+
+def _asks(part: str, language: str, rare: Callable[[str], bool] | None) -> bool:
+    """Whether a part asks something by itself: for several things, or for one that says by itself what is meant."""
+    terms = set(analyse(part, language))
+    if len(terms) >= PART_TERMS or not terms or not _QUESTION.match(part) or _OF_ANOTHER.search(part):
+        return len(terms) >= PART_TERMS
+    named = parse(part).identifiers or any(len(word) > 1 and word.isupper() for word in re.findall(r"\w+", part))
+    return bool(named) or (rare is not None and rare(*terms))
 
 
 def merged(whole: Mapping[int, float], *others: Mapping[int, float]) -> dict[int, float]:

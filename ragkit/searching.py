@@ -195,7 +195,10 @@ class _Search:
             if method == "acronyms":
                 return expansion.acronyms(snapshot.acronyms.meant(asked.text, language), language)
             if method == "parts":
-                return expansion.parts(asked.text, language)
+                most = expansion.RARE * snapshot.manifest.chunks if snapshot.manifest.language == language else 0
+                return expansion.parts(
+                    asked.text, language, lambda term: most > 0 and 0 < snapshot.lexical.holders(term) <= most
+                )
             opened = self._opened
             return expansion.written(
                 method,

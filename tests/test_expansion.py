@@ -32,6 +32,15 @@ from ragkit.testing import HashEmbedder, ScriptedGenerator
         ("Run it again (see below), or stop (SIGTERM).", []),
         ("It is deprecated (v1.25) and gone (REMOVED).", []),
         ("A file (PDF) of pages", []),
+        ("The Secure Sockets Layer (SSL) is old.", [("SSL", "secure sockets layer")]),
+        ("Denial of service (DoS) attacks", [("DoS", "denial of service")]),
+        ("The Multi-Processing Module (MPM)", [("MPM", "multi-processing module")]),
+        ("The hypertext transfer protocol (HTTP)", [("HTTP", "hypertext transfer protocol")]),
+        ("It is used for clone and fetch (URL).", []),
+        ("See the caveats section below (SVN).", []),
+        ("It is the ASCII code for b (AB).", []),
+        ("``dts` suitable for devicetree (DTS)", []),
+        ("as obtained from the AuthorityInfoAccess (AIA)", []),
         ("Nothing in brackets", []),
     ],
 )
@@ -54,6 +63,12 @@ def test_acronyms_are_counted_by_chunk_and_go_on_from_an_earlier_count(tmp_path:
     build(tmp_path / "c.tsv", [old, new, new])
     assert (tmp_path / "b.tsv").read_text() == (tmp_path / "c.tsv").read_text()
     assert [(one.short, one.chunks) for one in Acronyms(tmp_path / "b.tsv").all] == [("VM", 2), ("ACL", 1)]
+
+
+def test_a_plural_is_listed_with_its_singular(tmp_path: Path) -> None:
+    build(tmp_path / "a.tsv", ["An access list (AL)", *["The access lists (ALs)", "The last access (LA)"] * 2])
+    found = [(one.short, one.long, one.chunks) for one in Acronyms(tmp_path / "a.tsv").all]
+    assert found == [("AL", "access list", 3), ("LA", "last access", 2)]
 
 
 def test_a_query_is_told_the_other_form(tmp_path: Path) -> None:
@@ -95,12 +110,26 @@ def test_feedback_never_outweighs_the_query(terms: list[str], passages: list[tup
         ("Which port does the server use? How do I change the port?", 2),
         ("what is a node taint, how do I remove one from a node; which pods tolerate taints", 3),
         ("Is it big, or is it small?", 0),
+        ("what is the MPM and how do I raise MaxRequestWorkers", 2),
+        ("what is SNI and what is OCSP stapling", 2),
+        ("How do I enable SSL and also compress responses?", 2),
+        ("1. how to log requests 2. how to rotate logs", 2),
+        ("Two things: 1) how to log requests\n2) what is SNI", 2),
+        ("how are pods created and how are they deleted", 0),
+        ("Is it fast and also safe?", 0),
+        ("what is a worker and what is a node", 0),
     ],
 )
 def test_a_question_is_taken_apart_where_another_one_begins(question: str, count: int) -> None:
     found = parts(question, "english").parts
     assert len(found) == count <= MOST_PARTS
     assert all(part in question for part in found)
+
+
+def test_a_part_of_one_term_asks_something_where_the_term_is_rare() -> None:
+    question = "what is a worker and what is a node"
+    assert parts(question, "english", lambda term: True).parts == ("what is a worker", "what is a node")
+    assert parts(question, "english", lambda term: term == "node").parts == ()
 
 
 @given(st.lists(st.dictionaries(st.integers(0, 9), st.floats(0, 1)), min_size=1, max_size=4))

@@ -1,15 +1,16 @@
 """Acronyms of a snapshot, as its documents introduce them: "horizontal pod autoscaler (HPA)".
 
-Knows texts and one file; knows nothing of queries, documents or databases. Found by the algorithm of Schwartz and
-Hearst, "A simple algorithm for identifying abbreviation definitions in biomedical text" (PSB 2003): from right to
-left, every letter of the short form has to be in the long one, the first at the beginning of a word.
+Knows texts and one file; knows nothing of queries, documents or databases. After Schwartz and Hearst, "A simple
+algorithm for identifying abbreviation definitions in biomedical text" (PSB 2003): every letter of the short form has
+to be in the long one, in order, the first at the beginning of its first word. Theirs takes the shortest long form,
+"sockets layer" for SSL; here that with most letters at beginnings of words is taken, and more than half have to be.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -24,7 +25,10 @@ _BEFORE = re.compile(rf"(?<![\w-])({_SHORT}) \(([\w'’/ \n-]{{5,80}})\)")
 _BEFORE_CHARACTERS = 120
 """Where the long form of a short one in brackets is looked for."""
 _LAST_WORDS = re.compile(r"(?:[\w'’/&+-]+[\s\"“”*_`]+)+$")
+_STRAY = re.compile(r"[\"“”*_`]")
 _WORDS = re.compile(r"\w+")
+SHORT_WORD = 3
+"""A long form may have words of so few letters that none of the short form's stands for."""
 
 Pair = tuple[str, str]
 _FIELDS = 2
@@ -43,9 +47,13 @@ class Acronyms:
             counts = tally.read(self._path, _FIELDS)
         except (OSError, ValueError) as error:
             raise SnapshotError(f"{self._path} cannot be read: {error}", "run `ragkit ingest --rebuild`") from error
+        merged: tally.Tally = Counter()
+        for (short, long), chunks in counts.items():  # a plural counts as its singular
+            singulars = (long.removesuffix("s"), long.removesuffix("es"), f"{long.removesuffix('ies')}y")
+            merged[short, next((one for one in singulars if (short, one) in counts), long)] += chunks
         return tuple(
             Acronym(short, long, chunks)
-            for (short, long), chunks in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+            for (short, long), chunks in sorted(merged.items(), key=lambda item: (-item[1], item[0]))
         )
 
     @cached_property
@@ -116,30 +124,52 @@ def _pair(short: str, words: str, *, whole: bool = False) -> Iterator[Pair]:
     if sum(character.isupper() for character in short) < 2 or len(short) < 2:
         return
     most = min(len(short) + 5, 2 * len(short))
-    candidate = " ".join(words.split()[-most:])
-    long = long_form(short, candidate).strip("\"'“”’*_` ")
+    candidate = " ".join(words.split()[-most:]).strip("\"'“”’*_` ")
+    long = long_form(short, candidate)
     enough = len(long.split()) >= 2 and len(long) > len(short) and short.casefold() not in long.casefold().split()
-    if enough and (not whole or long == candidate):
+    if enough and not _STRAY.search(long) and (not whole or long == candidate):
         yield short, long.casefold()
 
 
 def long_form(short: str, text: str) -> str:
     """The end of a text that a short form stands for, or "".
 
-    >>> long_form("CRD", "a so-called custom resource definition"), long_form("ABC", "something else")
-    ('custom resource definition', '')
+    >>> long_form("SSL", "the so-called Secure Sockets Layer"), long_form("AB", "ASCII code for b")
+    ('Secure Sockets Layer', '')
     """
-    at = len(text) - 1
-    for number in range(len(short) - 1, -1, -1):
-        letter = short[number].lower()
-        if not letter.isalnum():
-            continue
-        while at >= 0 and (text[at].lower() != letter or (number == 0 and at > 0 and text[at - 1].isalnum())):
-            at -= 1
-        if at < 0:
-            return ""
-        at -= 1
-    return text[text.rfind(" ", 0, at + 2) + 1 :]
+    letters = "".join(filter(str.isalnum, short.casefold()))
+    words = list(_WORDS.finditer(text))
+    if not letters or not words or words[-1].end() != len(text):
+        return ""
+    parts = [(word[0].casefold(), _may_be_skipped(word)) for word in words]
+    starts = [at for at, (part, _) in enumerate(parts) if part[0] == letters[0] and analyse(part, "english")]
+    counts = {at: _initials(letters, parts[at:]) for at in starts}
+    best = max(counts, key=lambda at: (counts[at], at), default=0)  # the shortest of the best
+    return text[words[best].start() :] if 2 * counts.get(best, 0) > len(letters) else ""
+
+
+def _may_be_skipped(word: re.Match[str]) -> bool:
+    """Whether a long form may have a word that no letter stands for: of, for, and what a hyphen joins."""
+    joined = word.string[: word.start()].endswith(("-", "/"))
+    return joined or len(word[0]) <= SHORT_WORD or not analyse(word[0].casefold(), "english")
+
+
+def _initials(letters: str, words: Sequence[tuple[str, bool]]) -> int:
+    """The most letters that can begin words, when all are in the words in order; 0 when that cannot be.
+
+    Each word, and whether it may be skipped; the first may not, and the first letter begins it.
+    """
+    best = {0: 0}  # of so many letters that are placed, those that begin a word
+    for number, (word, skipped) in enumerate(words):
+        after = dict(best) if skipped and number else {}
+        for placed, count in best.items():
+            begins, at = word.startswith(letters[placed : placed + 1]), 0
+            for end in range(placed, len(letters) if begins or number else placed):
+                if not (at := word.find(letters[end], at) + 1):
+                    break
+                after[end + 1] = max(after.get(end + 1, 0), count + begins)
+        best = after
+    return best.get(len(letters), 0)
 
 
 def _spaced(text: str) -> str:
