@@ -133,7 +133,7 @@ class _Search:
             notices=(*notices(asked, held=bool(hits)), *scope.notices, *self._notices(asked.text)),
             reranker=reranker.name if reranker else "",
             understood=asked,
-            near_misses=near_misses(behind, hits[-1]) if explain and hits else (),
+            near_misses=near_misses(behind, hits[-1], asked.text) if explain and hits else (),
             expansion=expansion,
         )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ragkit.domain import Span
-from ragkit.text import term_spans
+from ragkit.text import analyse, fold, term_spans
 
 
 def snippet(text: str, terms: Iterable[str], width: int = 240, language: str = "english") -> tuple[str, list[Span]]:
@@ -46,3 +46,13 @@ def _window(line: str, spans: list[Span], width: int) -> Span:
     if end < len(line) and (blank := line.rfind(" ", max(start, last), end)) > start:
         end = blank
     return start, end
+
+
+def spelled(term: str, query: str, language: str = "english") -> str:
+    """An analysed term as the query spells it, or the term where only a part of a name has it.
+
+    >>> spelled("backup", "restoring backups"), spelled("size", "size_tokens"), spelled("listenport", "ListenPort")
+    ('backups', 'size', 'ListenPort')
+    """
+    words = (query[start:end] for start, end in term_spans(query, [term], language))
+    return next((word for word in words if analyse(word, language) == [term] or fold(word) == term), term)

@@ -66,7 +66,7 @@ def test_search_corrects_demands_phrases_explains_and_widens(ingested: Ingested)
     run = ragkit("search", 'restroe a "kept for"', "--explain", "--expand", "section", environ=ingested.environ)
     assert run.returncode == 0, run.stderr
     assert 'searched for "restore", not "restroe"' in run.stderr
-    for part in ("backup.md:L", "Backups are kept for 30 days.", "carried by", "terms restor", "phrases kept for"):
+    for part in ("backup.md:L", "Backups are kept for 30 days.", "carried by", "terms restore", "phrases kept for"):
         assert part in run.stdout
     plain = ragkit("search", "restroe", "--no-spelling", "--mode", "lexical", environ=ingested.environ)
     assert (plain.returncode, plain.stdout) == (0, "")

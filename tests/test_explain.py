@@ -65,6 +65,24 @@ def test_a_passage_of_one_sentence_is_left_with_its_headings() -> None:
     assert carrier.cosine_without < 0.5
 
 
+def test_a_sentence_that_only_says_the_heading_again_carries_nothing() -> None:
+    text = "Restore a backup\n\nRun the command with the name of the backup. It takes an hour."
+    chunk = Chunk(0, len(text), text, heading=("Restore a backup",), context="Vault > Restore a backup")
+    found = explain(
+        "restore a backup", [Hit(Passage(1, 1, 0, "a.md", "A", chunk), 0.5, (), ("backup",))], idf(), None, "english"
+    )
+    assert found[0].explanation.carrier.text.startswith("Run the command")  # type: ignore[union-attr]
+
+
+def test_a_passage_that_is_as_near_without_any_sentence_has_no_carrier() -> None:
+    text = "backup disk. backup disk."
+    chunk = Chunk(0, len(text), text, context="backup")
+    passage = Hit(Passage(1, 1, 0, "a.md", "A", chunk), 0.5, (), ("backup",))
+    (found,) = explain("backup", [passage], idf(), HashEmbedder(512), "english")
+    assert found.explanation is not None
+    assert found.explanation.carrier is None
+
+
 def test_a_near_miss_says_what_it_has_less_of_than_the_last_hit() -> None:
     last = hit(dense=0.5, lexical=4.0)
     misses = near_misses(
@@ -74,9 +92,10 @@ def test_a_near_miss_says_what_it_has_less_of_than_the_last_hit() -> None:
             hit(dense=0.5, lexical=4.0),
         ],
         last,
+        "how to restore a backup",
     )
     assert [miss.why for miss in misses] == [
-        "dense 0.400 against 0.500; lacks restor",
+        "dense 0.400 against 0.500; lacks restore",
         "lexical did not find it",
         "as good as the last hit in every stage",
     ]

@@ -13,7 +13,7 @@ from ragkit.domain.answers import Answer, Claim, Quote
 from ragkit.domain.corpora import DuplicateGroup, IngestReport
 from ragkit.domain.queries import Expansion, Query
 from ragkit.render.terminal import clean, emphasise, one_line, shorten, style, wrap
-from ragkit.snippets import snippet
+from ragkit.snippets import snippet, spelled
 from ragkit.text import analyse, term_spans
 
 SNIPPET = 240
@@ -36,13 +36,20 @@ _CITATION = re.compile(r"\[\d{1,3}\]")
 def search_text(result: SearchResult, *, color: bool = False, explain: bool = False, width: int = 0) -> str:
     """The hits, best first, each with its place, headings, score and a snippet. `width` 0 breaks no lines."""
     digits = len(str(len(result.hits)))
-    parts = [_hit(number, hit, digits, color, explain, width) for number, hit in enumerate(result.hits, 1)]
+    why = _asked(result) if explain else None
+    parts = [_hit(number, hit, digits, color, why, width) for number, hit in enumerate(result.hits, 1)]
     if explain:
         parts.append(_explanation(result, color))
     return "\n\n".join(parts)
 
 
-def _hit(number: int, hit: Hit, digits: int, color: bool, explain: bool, width: int) -> str:
+def _asked(result: SearchResult) -> str:
+    """The query in whose words hits are explained."""
+    return result.understood.text if result.understood else result.query
+
+
+def _hit(number: int, hit: Hit, digits: int, color: bool, why: str | None, width: int) -> str:
+    """One hit; and why it was found, in the words of the query `why`."""
     indent = " " * (digits + 2)
     chunk = hit.passage.chunk
     wide = hit.expanded
@@ -59,9 +66,9 @@ def _hit(number: int, hit: Hit, digits: int, color: bool, explain: bool, width: 
         shown, spans = snippet(clean(chunk.text), hit.terms, SNIPPET)
     lines.append(wrap(emphasise(shown, spans, color), width, indent))
     lines += [indent + style(line, "dim", color) for line in _elsewhere(hit)]
-    if explain:
+    if why is not None:
         lines.append(indent + style(_stages(hit), "dim", color))
-        lines += [wrap(style(line, "dim", color), width, indent) for line in _reasons(hit)]
+        lines += [wrap(style(line, "dim", color), width, indent) for line in _reasons(hit, why)]
     return "\n".join(lines)
 
 
@@ -92,23 +99,29 @@ def _explanation(result: SearchResult, color: bool) -> str:
     return "\n".join(style(line, "dim", color) for line in lines).rstrip()
 
 
-def _reasons(hit: Hit) -> Iterator[str]:
-    """The terms that a hit has and lacks, with their weights, and the sentence that carries it."""
+def _reasons(hit: Hit, query: str) -> Iterator[str]:
+    """The query's words that a hit has and lacks, with their weights, and the sentence that carries it."""
     why = hit.explanation
     if why is None:
         return
-    named = {what: _weights(terms) for what, terms in (("terms", why.matched), ("lacks", why.missing)) if terms}
+    named = {
+        what: _weights(terms, query) for what, terms in (("terms", why.matched), ("lacks", why.missing)) if terms
+    }
     if named:
         yield "; ".join(f"{what} {terms}" for what, terms in named.items())
     if carrier := why.carrier:
-        worth = [f"only it has {', '.join(map(one_line, carrier.terms))}"] if carrier.terms else []
+        worth = (
+            [f"only it has {', '.join(one_line(spelled(term, query)) for term in carrier.terms)}"]
+            if carrier.terms
+            else []
+        )
         if carrier.passage_cosine is not None and carrier.cosine_without is not None:
             worth.insert(0, f"cosine {carrier.passage_cosine:.3f}, without it {carrier.cosine_without:.3f}")
         yield f"carried by “{shorten(one_line(carrier.text), CARRIER)}”" + (f": {'; '.join(worth)}" if worth else "")
 
 
-def _weights(terms: Mapping[str, float]) -> str:
-    return "  ".join(f"{one_line(term)} {weight:.2f}" for term, weight in terms.items())
+def _weights(terms: Mapping[str, float], query: str) -> str:
+    return "  ".join(f"{one_line(spelled(term, query))} {weight:.2f}" for term, weight in terms.items())
 
 
 def _near_miss(one: NearMiss) -> str:
@@ -146,7 +159,7 @@ def search_markdown(result: SearchResult, *, explain: bool = False) -> str:
         else:
             shown, _ = snippet(clean(hit.passage.chunk.text), hit.terms, SNIPPET)
             parts.append(f"   > {_plain(shown)}")
-        notes = [*_elsewhere(hit), *((_stages(hit), *_reasons(hit)) if explain else ())]
+        notes = [*_elsewhere(hit), *((_stages(hit), *_reasons(hit, _asked(result))) if explain else ())]
         parts += ["\n".join(f"   - {_plain(note)}" for note in notes)] if notes else []
     if not result.hits:
         parts.append("No passage matches.")
