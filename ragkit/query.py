@@ -13,7 +13,7 @@ indexes, models or settings.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -36,6 +36,8 @@ LONG_WORD = 8
 """From this many letters on two edits are tried where one finds nothing."""
 COMMONER = 5.0
 """A correction is held by this many times the chunks of the next best one, or none is made."""
+SHOWN_VERSIONS = 5
+"""So many are named in a notice."""
 
 # A quotation stands alone: what is quoted inside print("x") or key="x" is code.
 _QUOTED = re.compile(r"(?<!\S)(?:\"([^\"\n]+)\"|“([^“”\n]+)”|„([^„“”\n]+)[“”]|«([^«»\n]+)»)(?=[\s.,;:?!)]|$)")
@@ -43,6 +45,11 @@ _QUOTED = re.compile(r"(?<!\S)(?:\"([^\"\n]+)\"|“([^“”\n]+)”|„([^„�
 _LETTER = re.compile(r"[^\W\u0e00-\U0010ffff]")
 _EDGES = ".,;:?!()[]{}<>\"'`“”„«»"
 _VERSION = re.compile(r"[vV]?\d+(?:\.\d+)+(?:[-.+]?[0-9A-Za-z]+)*")
+# TLS v1.2 is a version of TLS, and port 3.5 or 2.5 seconds are none; "in 3.0" is one where nothing follows.
+_NAMED = re.compile(
+    rf"(?:(?<![\w.])(?:[vV]ersions?|[rR]eleases?) |(?<![A-Z][A-Z] )(?<!\S)(?=[vV]\d)|(?<!\S)in (?=\S+\s*$))"
+    rf"({_VERSION.pattern})"
+)
 # Something that no sentence holds: a joint of two characters, a flag, a hump, or letters and digits mixed.
 _IDENTIFIER = re.compile(
     r"--?[^\W\d_][\w-]*(?:=\S*)?|@[\w./-]+|\w+(?:::|->|\.(?=\w)|/|_|\\|@)[\w./\\:@-]*\w|_+\w+|\w+\(\)|"
@@ -51,19 +58,39 @@ _IDENTIFIER = re.compile(
 _PLAIN = re.compile(rf"(?<![\w./:@#+\\'’=-])[^\W\d_]{{{MIN_CORRECTED},}}(?![\w/@#+\\=]|[.:'’-]\w)")
 
 _ERROR = re.compile(
-    r"Traceback \(most recent call last\)|\b[A-Za-z_][\w.]*(?:Error|Exception|Warning|Panic)\b\s*:|"
-    r"^\s*(?:[\w./-]+:\s+)?(?:error|fatal|panic|warning|npm ERR!|E\d{4})\b\s*[:\[!]|\bERROR\b|\bFATAL\b|"
-    r"^\s*at [\w.$<>]+\(.*\)\s*$|\bsegmentation fault\b|\bcore dumped\b|\bexit(?:ed with)? (?:code|status) \d+",
+    r"Traceback \(most recent call last\)|\b(?:[A-Za-z_][\w.]*(?:Error|Exception|Warning|Panic)|ERROR|FATAL)\b\s*:|"
+    # Behind what a program puts in front: "ls:", "main.c:3:5:", "PHP Fatal".
+    r"^[ \t]*(?:\S+:[ \t]+|PHP )?(?i:(?:fatal |parse |syntax |runtime |uncaught )?error|fatal|panic|warning|E\d{4})"
+    r"(?: response from \w+)?\b\s*[:\[!]|^E: |^npm ERR! |^[ \t]*(?:ERROR|FATAL)[ \t]+[\d(\[]|"
+    r"^[\w.+-]+: (?:\(\d+\)|\*\*\*) |^\S+: line \d+: |\bat \S+\.\w+ line \d+\.|"
+    r": (?:command not found|No such file or directory|Permission denied|Operation not permitted|"
+    r"Connection (?:refused|timed out|reset by peer)|Address already in use)[ \t]*$|"
+    r"(?:\d\d:\d\d:\d\d|\])[^\n]{0,80}(?:\[(?:[\w.]+:)?(?:notice|warn|error|crit|alert|emerg)\]|\b(?:ERROR|FATAL)\b)|"
+    r"\bthread '[^'\n]*'(?: \(\d+\))? panicked at |^\S+\.rb:\d+:in [`']|\((?:\w+::)*\w+Error\)[ \t]*$|"
+    r"^[ \t]*at [\w.$<>]+ ?\([^\n]*\)[ \t]*$",
     re.MULTILINE,
 )
+# What a message says, and a question may ask about.
+_FAILURE = re.compile(
+    r"^[ \t]*(?:ERROR|FATAL)\b|(?i:\bsegmentation fault\b|\bcore dumped\b|\bexit(?:ed with)? (?:code|status) \d)",
+    re.MULTILINE,
+)
+_QUESTION = re.compile(r"\s*(?:how|what|when|where|which|who|why)\b|[^\n]*\?\s*\Z", re.IGNORECASE)
 # Folders whose names say where the message came up, not what it is about. /etc/app.conf is what it is about.
 _LOCAL = r"home|Users|root|tmp|private|var/folders|usr/lib|usr/local/lib|opt/conda|proc|workspace|runner|builds?"
+_MONTHS = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
 _NOISE = re.compile(
     r"^[ \t]*File \"[^\"\n]*\", line \d+(?:, in \S+)?|"  # a frame of Python
-    r"^[ \t]*at [\w.$<>/]+ ?\([^)\n]*\)|"  # of Java and JavaScript
-    r"^goroutine \d+ \[[^\]\n]*\]:|"
+    # of Java, JavaScript and C#
+    r"^[ \t]*at (?:async |new )?[\w.$<>/]+(?: \[as \w+\])? ?\([^)\n]*\)(?: in [^\n]*:line \d+)?|"
+    r"^[ \t]+at \S+:\d+:\d+$|^[ \t]*\.\.\. \d+ (?:more|common frames omitted)|"
+    r"^[^\s:][^\n]*\)\n\t\S+\.go:\d+(?: \+0x[0-9a-f]+)?|^goroutine \d+ \[[^\]\n]*\]:|"  # of Go
+    r"^[ \t]+from \S+:\d+:in [^\n]*|:\d+:in [`'][^`'\n]*'|"  # of Ruby
+    r"^[ \t]*\d+: (?:0x[0-9a-f]+ - )?[\w<>$]+::\S+$|\bthread '[^'\n]*'(?: \(\d+\))?|"  # of Rust
     r"\b\d{4}[-/]\d\d[-/]\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)?(?:Z|[+-]\d\d:?\d\d\b)?|"
-    r"\b(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) {1,2}\d{1,2} \d\d:\d\d:\d\d|"
+    rf"(?:\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? )?\b(?:{_MONTHS}) {{1,2}}\d{{1,2}} \d\d:\d\d:\d\d"
+    r"(?:\.\d+)?(?: \d{4}\b)?|"
+    rf"\b\d\d/(?:{_MONTHS})/\d{{4}}:\d\d:\d\d:\d\d(?: [+-]\d{{4}})?|"
     r"\b\d\d:\d\d:\d\d(?:[.,]\d+)?\b|\[ *\d+\.\d{3,}\]|"
     r"\b0x[0-9a-fA-F]{4,}\b|\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b|"
     r"\b(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{12,}\b|"
@@ -71,7 +98,8 @@ _NOISE = re.compile(
     # Of a local path the folders: the file's own name may well be documented.
     rf"(?<![\w.])(?:[A-Za-z]:\\(?:Users|Windows|Temp)\\|~/|/(?:{_LOCAL})/)(?:[^\s:\"',;)\]/\\]+[/\\])*|"
     r"(?<=\.\w\w):\d+(?::\d+)?|(?<=\.\w):\d+(?::\d+)?|(?<=\.\w\w\w):\d+(?::\d+)?|"
-    r"\bline \d+(?:, col(?:umn)? \d+)?|\b[Pp](?:ID|id)[ =:]*\d+|\[\d+\](?=[ :])|\bthread[- ]\d+\b",
+    r"\bline \d+(?:, col(?:umn)? \d+)?|\b[Pp](?:ID|id)[ =:]*\d+(?::tid \d+)?|"
+    r"\[client [^\]\n]*\]|\b\d+#\d+:(?: \*\d+)?|\[\d+\](?=[ :])|\bthread[- ]\d+\b",
     re.MULTILINE,
 )
 
@@ -83,7 +111,7 @@ def parse(text: str) -> Query:
     >>> query.phrases, query.identifiers, query.versions, query.error
     (('point in time',), ('--dry-run',), ('v1.25',), False)
     """
-    error = _ERROR.search(text) is not None
+    error = bool(_ERROR.search(text) or (_FAILURE.search(text) and not _QUESTION.match(text)))
     left_out: tuple[str, ...] = ()
     words = text
     if error:
@@ -113,6 +141,18 @@ def _phrases(text: str) -> Iterator[str]:
         phrase = " ".join(next(part for part in match.groups() if part).split())
         if any(character.isalnum() for character in phrase):
             yield phrase
+
+
+def named_versions(query: Query) -> tuple[str, ...]:
+    """Versions that the query names as those of the documentation, not of something else, as in Python 3.11.
+
+    >>> named_versions(parse("What is the limit in version 3.0?")), named_versions(parse("Is Python 3.11 needed?"))
+    (('3.0',), ())
+    """
+    if query.error:
+        return ()
+    named = {match[1] for match in _NAMED.finditer(query.text)}
+    return tuple(version for version in query.versions if version in named)
 
 
 # ---------------------------------------------------------------- phrases
@@ -229,12 +269,31 @@ def _cased(word: str, like: str) -> str:
 # ---------------------------------------------------------------- what there is to say
 
 
-def notices(query: Query, *, held: bool = True) -> tuple[str, ...]:
-    """What a user should know about how the query was read; `held` tells whether any hit holds its phrases."""
+def notices(query: Query, *, held: bool = True, elsewhere: Sequence[str] = ()) -> tuple[str, ...]:
+    """What a user should know about how the query was read; `held` tells whether any hit holds its phrases.
+
+    `elsewhere` are versions that were not searched, the latest first, of which documents hold them.
+    """
     said = [f'searched for "{one.searched}", not "{one.written}"' for one in query.corrections]
     if query.phrases and not held:
         quoted = " and ".join(f'"{phrase}"' for phrase in query.phrases)
-        said.append(f"no passage holds {quoted}; without the quotation marks, passages that come near are found")
+        if elsewhere:
+            said.append(
+                f"only {'other' if query.versions else 'older'} versions hold {quoted}: {some(elsewhere)}; "
+                f"search them with --doc-version {elsewhere[0]}, or every version with --doc-version all"
+            )
+        else:
+            said.append(f"no passage holds {quoted}; without the quotation marks, passages that come near are found")
     if not query.phrases and not query.error and (mentioned := next(_phrases(query.text), "")):
         said.append(f'the query is longer than {PROSE_WORDS} words: "{mentioned}" need not be found word for word')
     return tuple(said)
+
+
+def some(versions: Sequence[str]) -> str:
+    """A few versions by name, and how many more there are.
+
+    >>> some(["2.0", "1.9"]), some([f"1.{n}" for n in range(9)])
+    ('2.0, 1.9', '1.0, 1.1, 1.2, 1.3, 1.4 and 4 more')
+    """
+    more = len(versions) - SHOWN_VERSIONS
+    return ", ".join(versions[:SHOWN_VERSIONS]) + (f" and {more} more" if more > 0 else "")

@@ -15,7 +15,7 @@ from ragkit.domain import Hit, Ranked, SearchResult
 from ragkit.domain.queries import Query
 from ragkit.resources import Resources, opening
 from ragkit.stopwatch import Stopwatch
-from ragkit.versions import conditions, is_named, superseded
+from ragkit.versions import conditions, is_named, order, superseded
 
 if TYPE_CHECKING:
     from ragkit.config import RetrieveSettings
@@ -130,7 +130,12 @@ class _Search:
             hits=hits,
             snapshot=self._snapshot.name,
             timings=clock.seconds,
-            notices=(*notices(asked, held=bool(hits)), *scope.notices, *self._notices(asked.text)),
+            notices=(
+                *notices(asked, held=bool(hits), elsewhere=() if hits else self._elsewhere(filters, asked)),
+                *scope.notices,
+                *self._unknown(asked),
+                *self._notices(asked.text),
+            ),
             reranker=reranker.name if reranker else "",
             understood=asked,
             near_misses=near_misses(behind, hits[-1], asked.text) if explain and hits else (),
@@ -177,6 +182,28 @@ class _Search:
         if not asked.phrases:
             return allowed
         return holding(asked.phrases, self._snapshot.lexical, self._store.indexed_texts, self._language, allowed)
+
+    def _elsewhere(self, filters: Sequence[str], asked: Query) -> list[str]:
+        """Versions that stood back for others, the latest first, of which documents hold the quoted phrases."""
+        store, record, known = self._store, self._snapshot.record, self._snapshot.versions.found
+        if not asked.phrases or self._settings.doc_versions == "all" or not known.families:
+            return []
+        among = store.matching(record, filters, known.versions) if filters else None
+        chunks = self._holding(asked, None if among is None else store.chunks_of(record, among))
+        held = {one.doc_version for one in self._passages([] if chunks is None else chunks.tolist())}
+        return sorted(held, key=order, reverse=True)
+
+    def _unknown(self, asked: Query) -> tuple[str, ...]:
+        """What there is to say of versions that the query names and no document is of."""
+        from ragkit.query import named_versions, some
+
+        known = self._snapshot.versions.found
+        versions = sorted(set(known.versions.values()), key=order, reverse=True)
+        named = named_versions(asked) if known.families else ()
+        unknown = [one for one in named if not any(is_named(other, one) for other in versions)]
+        if not unknown:
+            return ()
+        return (f"no document is of version {' or '.join(unknown)}; versions of this corpus: {some(versions)}",)
 
     def _expansion(self, asked: Query, allowed: ChunkIds | None) -> Expansion | None:
         """What is asked besides the query, as the settings say; None when that is nothing."""

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragkit.domain.queries import Correction
-from ragkit.query import correct, holds, notices, parse, phrase_terms
+from ragkit.query import correct, holds, named_versions, notices, parse, phrase_terms
 from ragkit.text import analyse
 
 TRACEBACK = """Traceback (most recent call last):
@@ -123,6 +123,37 @@ def test_a_stack_trace_is_searched_without_its_frames() -> None:
         ("fatal: cannot open /tmp/build-x/a.toml: denied", "fatal: cannot open a.toml: denied", "/tmp/build-x/"),
         (r"error: cannot open C:\Users\ada\a.toml", "error: cannot open a.toml", r"C:\Users\ada" + "\\"),
         ("error: bad key in server.py:12:3", "error: bad key in server.py", ":12:3"),
+        (
+            "Error: bad duration: 5x\n    at parse (/home/u/app/node_modules/x.js:5:11)\n    at /home/u/b.js:3:1",
+            "Error: bad duration: 5x",
+            "at parse (/home/u/app/node_modules/x.js:5:11)",
+        ),
+        (
+            "thread 'main' panicked at src/main.rs:4:5:\nindex out of bounds",
+            "panicked at src/main.rs : index out of bounds",
+            "thread 'main'",
+        ),
+        (
+            "panic: index out of range\n\nmain.main()\n\t/home/u/x/main.go:8 +0x1d",
+            "panic: index out of range",
+            "main.main() /home/u/x/main.go:8 +0x1d",
+        ),
+        (
+            "app.rb:12:in 'foo': undefined method `bar' for nil (NoMethodError)\n\tfrom app.rb:20:in `<main>'",
+            "app.rb : undefined method `bar' for nil (NoMethodError)",
+            "from app.rb:20:in `<main>'",
+        ),
+        (
+            "[Tue Mar 04 10:11:12.345678 2025] [mpm_event:error] [pid 12:tid 140] AH00484: server reached the limit",
+            "[ ] [mpm_event:error] [ ] AH00484: server reached the limit",
+            "Tue Mar 04 10:11:12.345678 2025",
+        ),
+        (
+            "2024/03/09 10:11:12 [error] 1234#1234: *5 connect() failed (111: Connection refused)",
+            "[error] connect() failed (111: Connection refused)",
+            "1234#1234: *5",
+        ),
+        ("main.c:3:5: error: expected ';'", "main.c : error: expected ';'", ":3:5"),
         ("ValueError: 123e4567-e89b-12d3-a456-426614174000", "ValueError:", "123e4567-e89b-12d3-a456-426614174000"),
     ],
 )
@@ -145,6 +176,42 @@ def test_what_only_one_machine_would_say_is_left_out_of_an_error_message(message
 def test_questions_and_what_an_error_is_about_are_left_whole(text: str) -> None:
     assert parse(text).words == text
     assert parse(text).left_out == ()
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "curl: (60) SSL certificate problem: unable to get local issuer certificate",
+        "fatal: not a git repository",
+        "ERROR 1045 (28000): Access denied for user",
+        "bash: ragkit: command not found",
+        "ls: cannot access '/etc/x': No such file or directory",
+        "Error response from daemon: pull access denied",
+        "make: *** [Makefile:3: all] Error 2",
+        "Segmentation fault (core dumped)",
+    ],
+)
+def test_a_message_without_noise_is_one_and_is_left_whole(message: str) -> None:
+    query = parse(message)
+    assert (query.error, query.words, query.left_out) == (True, message, ())
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "how do I log errors?",
+        "what does error 404 mean",
+        "What does exit code 137 mean?",
+        "which ERROR level should I log?",
+        "set the log level to ERROR",
+        "what is a segmentation fault",
+        "Error handling in modules",
+        "curl: how do I skip verification (60 s timeout)",
+        "LogLevel error or LogLevel warn?",
+    ],
+)
+def test_a_question_about_errors_is_no_error_message(question: str) -> None:
+    assert not parse(question).error
 
 
 def test_an_error_message_has_no_must_match_phrases() -> None:
@@ -257,6 +324,29 @@ def test_a_phrase_that_nothing_holds_is_told() -> None:
         'no passage holds "no such words"; without the quotation marks, passages that come near are found',
     )
     assert notices(parse("no such words"), held=False) == ()
+
+
+def test_versions_that_hold_a_phrase_are_told_with_what_to_type() -> None:
+    assert notices(parse('"25 MB"'), held=False, elsewhere=["1.9", "1.8"]) == (
+        'only older versions hold "25 MB": 1.9, 1.8; search them with --doc-version 1.9, or every version with '
+        "--doc-version all",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("What is the limit in version 3.0?", ("3.0",)),
+        ("upload limit of v3.0", ("v3.0",)),
+        ("what changed in 3.0?", ("3.0",)),
+        ("Is Python 3.11 needed?", ()),
+        ("TLS v1.2 on 127.0.0.1", ()),
+        ("in 2.5 seconds", ()),
+        ("ValueError: bad version 3.0", ()),
+    ],
+)
+def test_a_version_of_the_documentation_is_told_from_other_numbers(text: str, named: tuple[str, ...]) -> None:
+    assert named_versions(parse(text)) == named
 
 
 def test_the_vocabulary_is_not_asked_about_words_that_the_corpus_has() -> None:

@@ -216,6 +216,21 @@ def test_a_version_that_no_document_has_is_an_error_that_names_those_there_are(e
     assert caught.value.hint == "versions of this corpus: 1.10, 1.9"
 
 
+def test_a_phrase_that_only_an_older_version_holds_is_said_to_be_there(engine: Engine) -> None:
+    result = engine.search('"10 megabytes"')
+    assert result.hits == ()
+    assert result.notices[0].startswith('only older versions hold "10 megabytes": 1.9; search them with')
+    assert engine.search('"10 megabytes"', doc_version="1.9").hits
+    assert engine.search('"11 megabytes"').notices[0].startswith("no passage holds")
+
+
+def test_a_version_in_the_query_that_no_document_has_is_told(engine: Engine) -> None:
+    told = "no document is of version 3.0; versions of this corpus: 1.10, 1.9"
+    assert told in engine.search("upload limit in version 3.0").notices
+    assert told in engine.ask("What is the upload limit in version 3.0?").notices
+    assert not any("no document" in one for one in engine.search("upload limit of Python 3.11 in v1.9").notices)
+
+
 def test_a_hit_says_where_another_version_differs(engine: Engine) -> None:
     result = engine.search('"upload limit"', limit=1)
     hit = result.hits[0]
