@@ -10,7 +10,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -35,7 +35,9 @@ class Rules:
     max_bytes: int = 20_000_000
     gitignore: bool = True
     known: Callable[[str], bool] = lambda name: True
-    """Whether a file of this name may be readable at all; not asked about files named by `include`."""
+    """Whether a file of this name may be readable at all; not asked about files that `include` matches."""
+    useless: Callable[[str], str] = lambda name: ""
+    """Why a file of this name is not worth reading, or ""; not asked about files that the user names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,8 @@ class Found:
     file: Path
     size: int
     mtime_ns: int
+    named: bool = False
+    """Whether the user names it: it is the root, or a glob of `include` asks for more than folder and extension."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,7 @@ class _Walk:
         self._root = root.resolve()
         self._rules = rules
         self._include = _spec(rules.include) if rules.include else None
+        self._globs = [_spec((glob,)) for glob in rules.include]
         self._exclude = _spec(rules.exclude)
         self._folders: dict[tuple[int, int], str] = {}
         """(device, inode) of folders that were entered, so that no loop of links is walked twice."""
@@ -161,8 +166,16 @@ class _Walk:
         if state.st_size > self._rules.max_bytes:
             limit = self._rules.max_bytes / 1e6
             return LeftOut(path, f"larger than {limit:g} MB ({state.st_size / 1e6:.1f} MB); see --max-file-size")
+        named = file == self._root or self._is_named(path)
+        if not named and (reason := self._rules.useless(file.name)):
+            return LeftOut(path, reason)
         self._files[state.st_dev, state.st_ino] = path
-        return Found(path, file, state.st_size, state.st_mtime_ns)
+        return Found(path, file, state.st_size, state.st_mtime_ns, named)
+
+    def _is_named(self, path: str) -> bool:
+        """Whether a glob of `include` matches this file, but not any file of its extension beside it."""
+        any_other = str(PurePosixPath(path).with_name("\x7f" + PurePosixPath(path).suffix))
+        return any(glob.match_file(path) and not glob.match_file(any_other) for glob in self._globs)
 
     def _refused(self, path: str, name: str, ignores: _Ignores) -> str:
         """Why a path is not even looked into, or ""."""

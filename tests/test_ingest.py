@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -123,6 +124,45 @@ def test_every_file_has_an_outcome_and_a_reason(corpus: Corpus) -> None:
     assert corpus.store.ledger(ingests[0].id) == list(corpus.report.rows)
     assert (ingests[0].state, ingests[0].snapshot) == ("done", corpus.report.snapshot)
     assert verify_snapshot(corpus.store, "docs", deep=True) == []
+
+
+MINIFIED = "".join(f"function f{i}(a,b){{var c=a[{i}]||b;return c.map(d=>d.x{i})}}" for i in range(200))
+
+
+def test_what_holds_nothing_to_search_is_skipped_with_the_reason(corpus: Corpus) -> None:
+    corpus.write("a.md", "# Alpha\n\nFirst text.\n")
+    corpus.write("app.min.js", MINIFIED)
+    corpus.write("bundle.js", MINIFIED)
+    corpus.write("blob.txt", base64.b64encode(bytes(range(256)) * 40))
+    corpus.write("binary.md", b"\x00\x01" * 2_000)
+    names = ("package-lock.json", "npm-shrinkwrap.json", "pnpm-lock.yaml", "yarn.lock", "poetry.lock", "Cargo.lock")
+    names += ("Pipfile.lock", "composer.lock", "Gemfile.lock", "go.sum", "uv.lock", "flake.lock")
+    for name in names:
+        corpus.write(name, '{"lockfileVersion": 3}\n')
+    outcomes = corpus.run()
+    assert outcomes.pop("a.md") == "added"
+    assert set(outcomes.values()) == {"skipped"} and len(outcomes) == 16
+    assert corpus.reason("app.min.js") == "minified: its name ends in .min.js"
+    assert corpus.reason("bundle.js").startswith("minified: lines of ")
+    assert corpus.reason("blob.txt").startswith("no words: nearly all of it is encoded data")
+    assert corpus.reason("binary.md") == "binary file"
+    assert corpus.reason("package-lock.json") == "lock file: written by npm"
+    assert corpus.reason("yarn.lock") == "unknown format .lock"
+
+
+def test_a_file_included_by_its_name_is_read_whatever_it_holds(corpus: Corpus) -> None:
+    """Also one that was skipped before; and what its name rules out is removed when it is no longer asked for."""
+    corpus.write("a.md", "# Alpha\n\nFirst text.\n")
+    corpus.write("app.min.js", MINIFIED)
+    corpus.write("bundle.js", MINIFIED)
+    corpus.write("package-lock.json", '{"lockfileVersion": 3}\n')
+    every = ("*.md", "*.js", "*.json")
+    skipped = {"app.min.js": "skipped", "bundle.js": "skipped", "package-lock.json": "skipped"}
+    assert corpus.run(ingest__include=every) == {"a.md": "added", **skipped}
+    outcomes = corpus.run(ingest__include=(*every, "*.min.js", "bundle.js", "package-lock.json"))
+    assert outcomes == {"a.md": "unchanged"} | dict.fromkeys(skipped, "added")
+    assert corpus.run(ingest__include=every)["app.min.js"] == "removed"
+    assert corpus.reason("app.min.js") == "minified: its name ends in .min.js"
 
 
 def test_unchanged_folder_publishes_nothing_and_reads_nothing(corpus: Corpus) -> None:

@@ -97,6 +97,27 @@ def test_unknown_formats_are_named_unless_included(root: Path) -> None:
     assert found(root, include=("*.xyz",), **known) == ["b.xyz"]
 
 
+def test_useless_names_are_left_out_unless_the_user_names_them(root: Path) -> None:
+    """A glob of a whole format or folder names no file; one that spells a part of its name does, as does its path."""
+    write(root, "app.js", "app.min.js", "lib/min.js", "lib/app.min.js")
+    useless = {"useless": lambda name: "minified" if name.endswith(".min.js") else ""}
+    both = {"app.min.js": "minified", "lib/app.min.js": "minified"}
+    assert left_out(root, **useless) == both
+    for glob in ("*.js", "**/*.js", "/**", "*", "lib/", "lib/*", "lib/**/*.js"):
+        assert left_out(root, include=(glob, "app.js"), **useless).items() >= {("lib/app.min.js", "minified")}
+    for glob in ("*.min.js", "app.*", "app.min.js"):
+        assert found(root, include=("*.js", glob), **useless) == [
+            "app.js",
+            "app.min.js",
+            "lib/app.min.js",
+            "lib/min.js",
+        ]
+    assert left_out(root, include=("*.js", "/lib/app.min.js"), **useless) == {"app.min.js": "minified"}
+    named = [one for one in scan(root, Rules(include=("*.js", "app.min.js"))) if isinstance(one, Found) and one.named]
+    assert [one.path for one in named] == ["app.min.js", "lib/app.min.js"]
+    assert found(root / "app.min.js", **useless) == ["app.min.js"]
+
+
 def test_large_files_are_left_out_with_their_size(root: Path) -> None:
     write(root, "a.md", text="x" * 2_500_000)
     assert left_out(root, max_bytes=2_000_000) == {"a.md": "larger than 2 MB (2.5 MB); see --max-file-size"}

@@ -195,11 +195,17 @@ class _Run:
             same = document is not None and document.recipe == self._recipe_of(document.format) and not self._rebuild
             if document and same and (document.size, document.mtime_ns) == (file.size, file.mtime_ns):
                 self._unchanged(document)
-            elif not document and skipped and (skipped.size, skipped.mtime_ns) == (file.size, file.mtime_ns):
+            elif (
+                not document
+                and skipped
+                and not file.named
+                and (skipped.size, skipped.mtime_ns) == (file.size, file.mtime_ns)
+            ):
                 self._seen[path] = skipped
             else:
                 known_hash = document.sha256 if document and same else ""
-                jobs.append(Job(path, str(file.file), known_hash, self._settings.ingest.file_timeout_seconds))
+                timeout = self._settings.ingest.file_timeout_seconds
+                jobs.append(Job(path, str(file.file), known_hash, timeout, file.named))
         gone = self._gone(found, left_out)
         self._read(jobs, {document.sha256: document for document in gone})
         self._retire(gone, left_out)

@@ -27,6 +27,7 @@ from typing import Any
 from ragkit.config import IngestSettings
 from ragkit.errors import CorpusEmpty, CorpusError, UsageError
 from ragkit.loaders import EXTENSIONS
+from ragkit.loaders.quality import useless_name
 from ragkit.scan import Found, LeftOut, Rules, scan
 from ragkit.store import Root
 
@@ -163,6 +164,7 @@ def _rules(folder: Folder, settings: IngestSettings, store_directory: Path) -> R
         max_bytes=int(settings.max_file_size_mb * 1_000_000),
         gitignore=settings.gitignore,
         known=_readable,
+        useless=useless_name,
     )
 
 

@@ -15,6 +15,7 @@ from pathlib import PurePosixPath
 from ragkit.domain import Document
 from ragkit.errors import LoadError, SkipFile
 from ragkit.loaders.charset import is_binary
+from ragkit.loaders.quality import useless_text
 
 REGISTRY: dict[str, str] = {
     ".md": "markdown:load_markdown",
@@ -95,11 +96,11 @@ _LOADERS = {value.partition(":")[0]: value for value in REGISTRY.values()}
 _MARKUP = re.compile(rb"\s*(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|\?xml[^>]*>\s*<!doctype\s+html)\b", re.I | re.S)
 
 
-def load(data: bytes, path: str) -> Document:
-    """Read one file. `path` is relative to the corpus root, with forward slashes.
+def load(data: bytes, path: str, *, named: bool = False) -> Document:
+    """Read one file. `path` is relative to the corpus root, with forward slashes; `named` is one asked for by name.
 
-    Raises SkipFile for what holds nothing to index (empty, binary, of unknown format) and LoadError for
-    what should have been readable and is not; never anything else.
+    Raises SkipFile for what holds nothing to index (empty, binary, of unknown format; minified or encoded,
+    unless it is `named`) and LoadError for what should have been readable and is not; never anything else.
     """
     if not data.strip():
         raise SkipFile(f"{path}: empty file")
@@ -114,6 +115,8 @@ def load(data: bytes, path: str) -> Document:
         raise LoadError(f"{path}: cannot be read as {format}: {type(error).__name__}: {error}") from error
     if not document.blocks:
         raise SkipFile(f"{path}: no text to index")
+    if not named and (reason := useless_text(document)):
+        raise SkipFile(f"{path}: {reason}")
     return document if document.title else dataclasses.replace(document, title=_title_of(path))
 
 

@@ -12,6 +12,7 @@ from ragkit.errors import LoadError, SkipFile
 
 _SAMPLE = 64 * 1024
 _CONTROL = bytes(set(range(32)) - {7, 8, 9, 10, 11, 12, 13, 27})
+_CONTROLS = re.compile(f"[{re.escape(_CONTROL.decode())}]+")
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark is its beginning
@@ -27,22 +28,22 @@ def decode(data: bytes, path: str, declared: str = "") -> str:
     """Text of a file, without byte order mark and with LF line ends: source line n is text line n.
 
     A byte order mark wins, then UTF-8, then the encoding the file declares, then a guess. Raises SkipFile
-    for binary data and LoadError for text that its byte order mark belies.
+    for binary data, also when it decodes, and LoadError for text that its byte order mark belies.
     """
     for mark, encoding in _BOMS:
         if data.startswith(mark):
             try:
-                return _tidy(data[len(mark) :].decode(encoding))
+                return _text(data[len(mark) :].decode(encoding), path)
             except UnicodeDecodeError as error:
                 raise LoadError(f"{path}: marked as {encoding} but is not: {error.reason}") from error
     if (encoding := _unmarked_utf16(data)) or not is_binary(data):
         for candidate in (encoding, "utf-8", declared):
             try:
                 if candidate and "\0" not in (text := data.decode(candidate)):
-                    return _tidy(text)
+                    return _text(text, path)
             except (UnicodeDecodeError, LookupError, ValueError):
                 continue
-        return _tidy(_guess(data, path))
+        return _text(_guess(data, path), path)
     raise SkipFile(f"{path}: binary file")
 
 
@@ -57,15 +58,22 @@ def is_binary(data: bytes) -> bool:
 
 
 def _unmarked_utf16(data: bytes) -> str:
-    """UTF-16 of mostly Latin text without its mark: nearly every other byte is NUL."""
+    """UTF-16 of mostly Latin text without its mark: nearly every other byte is NUL, and the text has no controls."""
     sample = data[:4096]
     half = len(sample) // 2
     if half < 8 or len(data) % 2:
         return ""
     even, odd = sample[0::2].count(0), sample[1::2].count(0)
-    if odd > 0.7 * half and even < 0.05 * half:
-        return "utf-16-le"
-    return "utf-16-be" if even > 0.7 * half and odd < 0.05 * half else ""
+    for low, high, encoding in ((even, odd, "utf-16-le"), (odd, even, "utf-16-be")):
+        if high > 0.7 * half and low < 0.05 * half:
+            # Numbers of two bytes look the same: what they decode to is control characters, too.
+            return encoding if _controls(sample.decode(encoding, "replace")) <= 0.02 * half else ""
+    return ""
+
+
+def _controls(text: str) -> int:
+    """How many characters are control characters that no text has."""
+    return sum(map(len, _CONTROLS.findall(text)))
 
 
 def _guess(data: bytes, path: str) -> str:
@@ -80,7 +88,10 @@ def _guess(data: bytes, path: str) -> str:
     return text
 
 
-def _tidy(text: str) -> str:
+def _text(text: str, path: str) -> str:
+    """Decoded text, tidied. Raises SkipFile when it is mostly control characters."""
+    if _controls(text) > 0.5 * len(text):
+        raise SkipFile(f"{path}: binary file")
     if text.startswith("\ufeff"):
         text = text[1:]
     if "\r" in text:

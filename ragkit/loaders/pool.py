@@ -15,6 +15,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 
 from ragkit.loaders.worker import Job, Read, decode, read
@@ -79,13 +80,7 @@ class _Worker:
         timer.start()
         line = b""
         try:
-            request = {
-                "path": job.path,
-                "file": job.file,
-                "sha256": job.sha256,
-                "timeout_seconds": job.timeout_seconds,
-            }
-            process.stdin.write(json.dumps(request).encode() + b"\n")
+            process.stdin.write(json.dumps(asdict(job)).encode() + b"\n")
             process.stdin.flush()
             line = process.stdout.readline()
         except OSError:

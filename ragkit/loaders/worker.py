@@ -25,12 +25,16 @@ MEMORY_BYTES = 4 << 30
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A file to read. `sha256` is that of the version already known, which need not be parsed again."""
+    """A file to read. `sha256` is that of the version already known, which need not be parsed again.
+
+    `named` files, which the user asked for by name, are read whatever their text is worth.
+    """
 
     path: str
     file: str
     sha256: str = ""
     timeout_seconds: float = 60.0
+    named: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,7 @@ def read(job: Job) -> Read:
     from ragkit.loaders import load
 
     try:
-        return replace(facts, outcome="read", document=storable(load(data, job.path)))
+        return replace(facts, outcome="read", document=storable(load(data, job.path, named=job.named)))
     except SkipFile as error:
         return replace(facts, outcome="skipped", reason=_reason(error.message, job.path))
     except LoadError as error:
