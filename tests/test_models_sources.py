@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import socket
+import subprocess
+import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -15,9 +18,9 @@ import pytest
 
 from ragkit.errors import ModelCorrupt, ModelNotFound, OfflineError
 from ragkit.models import resolve, sources
-from ragkit.models.catalogue import File, ModelSpec, Source
+from ragkit.models.catalogue import File, ModelSpec, Source, get
 from ragkit.models.sources import SourceUnavailable
-from ragkit.testing_hub import FakeHub
+from ragkit.testing_hub import COMMIT, FakeHub
 
 WEIGHTS = b"weights " * 40_000
 CONFIG = b'{"model_type": "bert"}'
@@ -151,6 +154,71 @@ def test_offline_asks_nobody_and_names_the_command(tmp_path: Path) -> None:
         with environment(HF_HUB_OFFLINE="1"), pytest.raises(OfflineError):
             resolve.resolve(a_model(HUB), tmp_path)
         assert hub.requests == []
+
+
+WHOLE = {"model.safetensors": WEIGHTS, "config.json": CONFIG, "tokenizer.json": b"{}", "onnx/model.onnx": b"x"}
+SHARDED = {
+    "model.safetensors.index.json": b'{"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}'
+}
+MODULES = {"modules.json": b'[{"path": ""}, {"path": "1_Pooling"}, {"path": "2_Normalize"}]'}
+
+
+def pull_offline(home: Path, cached: Mapping[str, bytes] | None) -> subprocess.CompletedProcess[str]:
+    """`ragkit models pull` in a process of its own, which reads the hub's variables when it starts."""
+    if cached is not None:
+        folder = home / "hub" / "models--org--toy"
+        (folder / "snapshots" / COMMIT).mkdir(parents=True)
+        for name, data in cached.items():
+            path = folder / "snapshots" / COMMIT / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        (folder / "refs").mkdir()
+        (folder / "refs" / "main").write_text(COMMIT)
+    environ = {**os.environ, "RAGKIT_HOME": str(home / "home"), "HF_HUB_CACHE": str(home / "hub")}
+    environ["RAGKIT_MODELS_DIRECTORY"] = str(home / "models")
+    command = [sys.executable, "-m", "ragkit", "models", "pull", "hub:org/toy", "--offline"]
+    return subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    "cached",
+    [
+        None,
+        {},
+        {name: data for name, data in WHOLE.items() if name != "model.safetensors"},
+        {name: data for name, data in WHOLE.items() if name != "tokenizer.json"},
+        {**WHOLE, **MODULES},
+        {**WHOLE, **SHARDED, "model-1.safetensors": WEIGHTS},
+    ],
+    ids=["nothing", "empty", "no weights", "no tokenizer", "no pooling", "no second shard"],
+)
+def test_offline_a_repository_that_is_not_whole_in_the_hubs_cache_is_not_here(
+    tmp_path: Path, cached: Mapping[str, bytes] | None
+) -> None:
+    done = pull_offline(tmp_path, cached)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "model hub:org/toy@main is not on this machine and offline mode is on" in done.stderr
+    assert [path.suffix for path in (tmp_path / "models").rglob("*") if path.is_file()] == [".lock"]
+    assert resolve.local("hub:org/toy", tmp_path / "models") is None
+
+
+def test_offline_a_repository_that_is_whole_in_the_hubs_cache_is_taken_from_there(tmp_path: Path) -> None:
+    shards = {"model-1.safetensors": WEIGHTS, "model-2.safetensors": WEIGHTS, "1_Pooling/config.json": b"{}"}
+    done = pull_offline(tmp_path, {**WHOLE, **MODULES, **SHARDED, **shards})
+    assert (done.returncode, "verified" in done.stderr) == (0, True), done.stderr
+    found = resolve.verify("hub:org/toy", tmp_path / "models")
+    assert set(found.files) == {*WHOLE, *MODULES, *SHARDED, *shards} - {"onnx/model.onnx"}
+
+
+def test_nothing_that_was_once_taken_for_a_model_is_fetched_after_all(tmp_path: Path) -> None:
+    folder = resolve._folder(tmp_path, get("hub:org/toy"))
+    folder.mkdir(parents=True)
+    record = {"directory": ".", "source": "hub:org/toy@main", "files": {}}
+    (folder / resolve.RECORD).write_text(json.dumps(record), encoding="utf-8")
+    with pytest.raises(ModelNotFound):
+        resolve.verify("hub:org/toy", tmp_path)
+    with a_hub() as hub, environment(HF_ENDPOINT=hub.url):
+        assert "model.safetensors" in resolve.resolve("hub:org/toy", tmp_path).files
 
 
 def test_paths_that_leave_the_repository_are_never_chosen() -> None:

@@ -6,6 +6,7 @@ compute. A folder is complete or absent: files arrive beside it, are checked, an
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ragkit.domain import Progress
-from ragkit.errors import ModelCorrupt, ModelError, ModelNotFound, OfflineError
+from ragkit.errors import ModelCorrupt, ModelError, ModelNotFound, OfflineError, RagkitError
 from ragkit.files import write_whole
 from ragkit.models import built, sources
 from ragkit.models.catalogue import CATALOGUE, File, ModelSpec, Source, get
@@ -75,15 +76,20 @@ def resolve(
             return found
         staging = target.with_name(f"{target.name}.partial")
         staging.mkdir(exist_ok=True)
-        source, stated = _fetch(
-            spec,
-            wanted,
-            staging,
-            models_dir,
-            offline=offline,
-            hub_timeout_seconds=hub_timeout_seconds,
-            progress=progress,
-        )
+        try:
+            source, stated = _fetch(
+                spec,
+                wanted,
+                staging,
+                models_dir,
+                offline=offline,
+                hub_timeout_seconds=hub_timeout_seconds,
+                progress=progress,
+            )
+        except RagkitError:
+            with contextlib.suppress(OSError):
+                staging.rmdir()  # unless it holds what a later try goes on from
+            raise
         return _accept(spec, wanted, staging, target, source, stated)
 
 
@@ -346,6 +352,8 @@ def _read_record(folder: Path) -> dict[str, Any] | None:
     try:
         record: dict[str, Any] = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError):
+        return None
+    if not record["files"]:  # nothing was once taken for a model
         return None
     return {**record, "directory": str(folder / record["directory"])}
 

@@ -20,9 +20,14 @@ from typing import IO, Any
 from ragkit.domain import Progress
 from ragkit.errors import RagkitError
 from ragkit.models.catalogue import File, Source
+from ragkit.models.kinds import read_list, read_object
 
 BLOCK = 1 << 20
 POLL_SECONDS = 0.2
+_WEIGHTS = ".safetensors"
+_SMALL = (".json", ".txt", ".model")
+_OTHER_WEIGHTS = ("onnx", "openvino", "coreml")
+_TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json")
 
 
 class SourceUnavailable(RagkitError):
@@ -74,14 +79,46 @@ def from_hub(
 
 
 def from_hub_cache(source: Source, files: Sequence[File], folder: Path) -> None:
-    """Copy `files` from the hub's own cache on this machine, without a connection."""
+    """Copy `files`, or the whole model when none are named, from the hub's own cache here, without a connection."""
     hub = _hub()
+    if not files:
+        _copy_whole(_snapshot(hub, source), source, folder)
     for file in files:
         found = hub.try_to_load_from_cache(source.repository, file.path, revision=source.revision)
         if isinstance(found, str):
             _copy(Path(found), folder / file.path)
         elif not file.optional:
             raise SourceUnavailable(f"{source}: not in the hub's cache on this machine")
+
+
+def _snapshot(hub: Any, source: Source) -> Path:
+    """The folder of the hub's cache that holds a repository at a revision."""
+    try:
+        folder = hub.snapshot_download(
+            source.repository,
+            revision=source.revision,
+            local_files_only=True,
+            allow_patterns=[f"*{suffix}" for suffix in (*_SMALL, _WEIGHTS)],
+            ignore_patterns=[f"{folder}/*" for folder in _OTHER_WEIGHTS],
+        )
+    except Exception as error:  # not there, or known to be incomplete: the library has a class for each reason
+        raise SourceUnavailable(f"{source}: not in the hub's cache on this machine") from error
+    return Path(folder)
+
+
+def _copy_whole(snapshot: Path, source: Source, folder: Path) -> None:
+    """Copy the files that a model needs, if all are there that they themselves speak of: a cache may hold a part."""
+    paths = select_files(path.relative_to(snapshot).as_posix() for path in snapshot.rglob("*") if path.is_file())
+    names = {PurePosixPath(path).name for path in paths}
+    needed = [str(module.get("path", "")) for module in read_list(snapshot / "modules.json")]
+    needed = [path for path in needed if not path.endswith("_Normalize")]  # which may be empty
+    needed += set(read_object(snapshot / f"model{_WEIGHTS}.index.json").get("weight_map", {}).values())
+    whole = all(any(path.startswith(start) for path in paths) for start in needed)
+    whole = whole and bool(names & {"config.json", "modules.json"})
+    if not whole or not (names & set(_TOKENIZERS) or any(path.endswith(".model") for path in paths)):
+        raise SourceUnavailable(f"{source}: only a part of it is in the hub's cache on this machine")
+    for path in paths:
+        _copy(snapshot / path, folder / path)
 
 
 def select_files(paths: Iterable[str]) -> list[str]:
@@ -96,11 +133,11 @@ def select_files(paths: Iterable[str]) -> list[str]:
         pure = PurePosixPath(path)
         if pure.is_absolute() or ".." in pure.parts:
             continue
-        if pure.parts[0] in ("onnx", "openvino", "coreml", ".git") or pure.name.startswith("."):
+        if pure.parts[0] in (*_OTHER_WEIGHTS, ".git") or pure.name.startswith("."):
             continue
-        if pure.suffix == ".safetensors":
+        if pure.suffix == _WEIGHTS:
             weights.append(path)
-        elif pure.suffix in (".json", ".txt", ".model") and pure.name.lower() not in (
+        elif pure.suffix in _SMALL and pure.name.lower() not in (
             "readme.txt",
             "train_script.txt",
         ):
