@@ -16,11 +16,11 @@ from ragkit.config import Settings
 from ragkit.domain import SearchResult
 from ragkit.domain.answers import Answer, Draft
 from ragkit.errors import EvaluationError, RagkitError, SettingsError
-from ragkit.evaluation import experiments, runs
+from ragkit.evaluation import experiments, fingerprints, runs
 from ragkit.evaluation.experiments import Experiment
 from ragkit.evaluation.runner import carry_out
 from ragkit.evaluation.traces import pack, unpack
-from ragkit.testing import HashEmbedder, ScriptedGenerator
+from ragkit.testing import HashEmbedder, NarrowEmbedder, ScriptedGenerator
 
 QUESTIONS = [
     {
@@ -364,3 +364,14 @@ def test_a_run_killed_with_signal_9_goes_on_where_it_stopped(tmp_path: Path, doc
     again = subprocess.run([*command, "0"], capture_output=True, text=True, check=True).stdout.splitlines()
     assert again[-1] == "computed 4 of 8"
     assert [line for line in again if line.endswith(("0?", "1?", "2?", "3?"))] == []
+
+
+def test_results_depend_on_what_is_taken_off_cosines_where_that_is_anything(settings: Settings) -> None:
+    def told(unrelated: float) -> dict[str, object]:
+        embedder = NarrowEmbedder(unrelated)
+        embedder.fingerprint = "narrow"
+        with Engine(config.replace(settings, {"rerank.model": "none"}), embedder=embedder) as engine:
+            return fingerprints.models(engine, "retrieval")
+
+    assert told(0.0) == {"embedder": "narrow"}
+    assert told(0.5) == {"embedder": "narrow", "unrelated": 0.5}

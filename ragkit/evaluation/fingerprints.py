@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ragkit import config
 from ragkit.domain import JSON
+from ragkit.nearness import unrelated_cosine
 
 if TYPE_CHECKING:
     from ragkit import Engine
@@ -73,7 +74,7 @@ def settings_that_matter(settings: Settings, task: Task) -> dict[str, JSON]:
 
 def models(engine: Engine, task: Task) -> dict[str, JSON]:
     """The models in use, each by what changes when its bytes do."""
-    found: dict[str, JSON] = {"embedder": engine.embedder.fingerprint}
+    found = _of_embedder(engine)
     if (reranker := engine.reranker) is not None:
         found["reranker"] = _of_model(engine.settings, reranker.name, "reranker") or reranker.name
     if task == "answers" and engine.settings.generate.backend != "extractive":
@@ -96,12 +97,18 @@ def grounding(engine: Engine, faithfulness_engine: str) -> dict[str, JSON]:
     server = {key: config.get(settings, f"generate.{key}") for key in ("backend", "base_url", "context_tokens")}
     return {
         "engine": faithfulness_engine,
-        "embedder": engine.embedder.fingerprint,
+        **_of_embedder(engine),
         "judge": _of_model(settings, asked, "generator") or (judge.name if judge else ""),
         **server,
         "language": settings.lexical.language,
         "code": code(),
     }
+
+
+def _of_embedder(engine: Engine) -> dict[str, JSON]:
+    """What its vectors are, and what is taken off their cosines, where that is anything."""
+    unrelated = unrelated_cosine(engine.embedder)
+    return {"embedder": engine.embedder.fingerprint, **({"unrelated": unrelated} if unrelated else {})}
 
 
 def _of_model(settings: Settings, name: str, role: str) -> str:
