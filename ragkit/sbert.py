@@ -38,8 +38,14 @@ def load_bi_encoder(directory: Path, *, threads: int = 0, exportable: bool = Fal
 
 
 def load_cross_encoder(directory: Path, *, threads: int = 0, exportable: bool = False) -> Any:
-    """A CrossEncoder on the CPU, from local files alone; code in the model's folder is never run."""
-    return _load("CrossEncoder", directory, threads, exportable)
+    """A CrossEncoder on the CPU, from local files alone; code in the model's folder is never run.
+
+    Raises ModelUnsuitable also where the files hold no weights of what makes a score of the text's state.
+    """
+    model = _load("CrossEncoder", directory, threads, exportable)
+    if made_up := _without_weights(_classifier(model), directory):
+        raise ModelUnsuitable(f"{directory} has no weights of the {made_up} that a cross-encoder's scores come from")
+    return model
 
 
 def encode(model: Any, texts: Sequence[str], batch_size: int = 32) -> NDArray[np.float32]:
@@ -160,6 +166,22 @@ def _load(kind: str, directory: Path, threads: int, exportable: bool) -> Any:
     except Exception as error:
         raise ModelUnsuitable(f"sentence-transformers cannot load {directory}: {error}") from error
     return model.eval()
+
+
+def _without_weights(classifier: Any, directory: Path) -> str:
+    """A part above the encoder that the files hold no weights of, so that it was filled at random; "" for none."""
+    from safetensors import safe_open
+
+    files = sorted(directory.glob("*.safetensors"))
+    if not files or not type(classifier).__name__.endswith("ForSequenceClassification"):
+        return ""
+    kept: set[str] = set()
+    for path in files:
+        with safe_open(path, "np") as file:
+            names: list[str] = list(file.keys())
+        kept.update(part for name in names for part in name.split("."))
+    parts = dict.fromkeys(name.partition(".")[0] for name, _ in classifier.named_parameters())
+    return next((part for part in parts if part != classifier.base_model_prefix and part not in kept), "")
 
 
 def _classifier(model: Any) -> Any:

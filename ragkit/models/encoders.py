@@ -6,11 +6,11 @@ caches. A candidate passes parity when its vectors point where the original's do
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,6 +20,7 @@ from ragkit.encoder import MODEL, TOKENIZER, Encoder, Input, TextTokenizer
 from ragkit.errors import MissingExtra, ModelUnsuitable
 from ragkit.models import graph, sample
 from ragkit.models.catalogue import ModelSpec
+from ragkit.models.kinds import module_types, read_list, read_object
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,7 +55,7 @@ class Candidate:
     reason: str = ""
     path: Path | None = field(default=None, repr=False)
 
-    def as_json(self) -> dict[str, Any]:
+    def asread_object(self) -> dict[str, Any]:
         """Without the temporary path."""
         values = asdict(self)
         del values["path"]
@@ -100,7 +101,7 @@ def prepare_onnx(
     notify("export", 1, 1)
     bench = _Bench(target / TOKENIZER, shape, role, threads)
     original = bench.original(model, raw)
-    candidates = _candidates(raw, work, _json(source / "config.json"))
+    candidates = _candidates(raw, work, read_object(source / "config.json"))
     for done, candidate in enumerate(candidates):
         notify("measure", done, len(candidates))
         bench.judge(candidate, original)
@@ -126,7 +127,7 @@ def prepare_onnx(
         "chosen": chosen.name,
         **unrelated,
         "reference": reference,
-        "candidates": [candidate.as_json() for candidate in (*baseline, *candidates)],
+        "candidates": [candidate.asread_object() for candidate in (*baseline, *candidates)],
     }
 
 
@@ -162,17 +163,30 @@ def unrelated_cosine(encode: Callable[[Sequence[str]], Rows], shape: Shape, pass
     return 0.0 if value < LOW else round(value, 2)
 
 
+def unrelated_of(directory: Path, manifest: Mapping[str, Any], threads: int) -> float:
+    """`unrelated_cosine` of an embedder that was prepared before it was measured."""
+    prefixes = manifest["prefixes"]
+    shape = Shape("embedder", manifest["max_tokens"], prefixes["query"], prefixes["passage"])
+    encode: Callable[[Sequence[str]], Rows]
+    if manifest["engine"] == "sentence-transformers":
+        model = sbert.load_bi_encoder(directory / manifest["source_directory"], threads=threads)
+        encode = partial(sbert.encode, model)
+    else:
+        encode = Encoder(directory, max_tokens=shape.max_tokens, threads=threads, batch_tokens=2048).run
+    return unrelated_cosine(encode, shape, sample_passages(directory / TOKENIZER, shape))
+
+
 def read_shape(source: Path, spec: ModelSpec, role: str, model: Any = None) -> Shape:
     """Window, prefixes and pooling: from the catalogue first, then from the model's own files."""
-    config = _json(source / "config.json")
+    config = read_object(source / "config.json")
     if model is not None:
         window = sbert.max_tokens(model)
     else:
-        own = _json(source / "sentence_bert_config.json").get("max_seq_length")
-        window = int(own or _json(source / "tokenizer_config.json").get("model_max_length") or 512)
+        own = read_object(source / "sentence_bert_config.json").get("max_seq_length")
+        window = int(own or read_object(source / "tokenizer_config.json").get("model_max_length") or 512)
     positions = int(config.get("max_position_embeddings") or 512)
     window = min(spec.max_tokens or window, positions, 8192)
-    prompts = _json(source / "config_sentence_transformers.json").get("prompts") or {}
+    prompts = read_object(source / "config_sentence_transformers.json").get("prompts") or {}
     query, passage = spec.query_prefix, spec.passage_prefix
     if query is None:
         query = prompts.get("query") or ""
@@ -193,7 +207,7 @@ def _pooling(source: Path) -> str:
     if static_folder(source):
         return "mean"
     for path in sorted(source.glob("*_Pooling/config.json")):
-        config = _json(path)
+        config = read_object(path)
         if named := config.get("pooling_mode"):
             return str(named)
         modes = {
@@ -208,10 +222,9 @@ def _pooling(source: Path) -> str:
 
 def static_folder(source: Path) -> Path | None:
     """Where the table of a static model lies, or None for a model with a network."""
-    modules = _list(source / "modules.json")
-    kinds = [str(module.get("type", "")).rpartition(".")[2] for module in modules]
+    kinds = module_types(source)
     if kinds[:1] == ["StaticEmbedding"] and set(kinds[1:]) <= {"Normalize"}:
-        return source / str(modules[0].get("path", ""))
+        return source / str(read_list(source / "modules.json")[0].get("path", ""))
     return None
 
 
@@ -367,20 +380,3 @@ class _Bench:
             batch_tokens=batch_tokens,
             pairs=self._role != "embedder",
         )
-
-
-def _json(path: Path) -> dict[str, Any]:
-    found = _read_json(path)
-    return found if isinstance(found, dict) else {}
-
-
-def _list(path: Path) -> list[dict[str, Any]]:
-    found = _read_json(path)
-    return found if isinstance(found, list) else []
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None

@@ -13,7 +13,7 @@ import os
 import platform
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -23,11 +23,13 @@ from ragkit.domain import Progress
 from ragkit.encoder import MODEL, STATES, TOKENIZER
 from ragkit.errors import MissingExtra, ModelError, ModelUnsuitable
 from ragkit.files import write_whole
-from ragkit.models import catalogue, resolve
+from ragkit.models import catalogue, kinds, resolve
 from ragkit.models.resolve import ModelFiles, Weights, hash_file
 from ragkit.prepared import MANIFEST
 
 VERSION = 2
+UNRELATED = "unrelated"
+"""What a manifest calls the cosine of texts without anything in common."""
 Prefer = Literal["speed", "fidelity"]
 MAX_DIVERGENCE = {"speed": 0.5, "fidelity": 0.02}
 """Mean nats between a re-quantised language model's next-token distributions and the shipped file's: where speed is
@@ -65,8 +67,9 @@ def prepare(
     if spec.role and spec.role != role:
         raise ModelUnsuitable(f"{spec.name} is a model for another role ({spec.role}), not {role}", _roles_hint(role))
     if not force and (found := prepared(name, role, models_dir, prefer=prefer, engine=engine)):
-        return found
+        return _measured(found, role, threads)
     files = _fetch(spec, role, models_dir, offline, hub_timeout_seconds, progress)
+    _refuse_other_role(files, role)
     target = _folder(models_dir, files, role, prefer, engine)
     target.parent.mkdir(parents=True, exist_ok=True)
     from filelock import FileLock
@@ -92,13 +95,51 @@ def prepare(
 def prepared(
     name: str, role: str, models_dir: Path, *, prefer: Prefer = "speed", engine: str = "auto"
 ) -> Prepared | None:
-    """The prepared model if it is there and its sources are unchanged; None if not. Makes and fetches nothing."""
-    kinds: tuple[Weights, ...] = ("torch", "onnx")
-    for weights in kinds:
+    """The prepared model if it is there and its sources are unchanged; None if not. Makes and fetches nothing.
+
+    Raises ModelUnsuitable for one that was prepared for a role that it cannot have.
+    """
+    both: tuple[Weights, ...] = ("torch", "onnx")
+    for weights in both:
         files = resolve.local(name, models_dir, weights)
         if files and (found := _read(_folder(models_dir, files, role, prefer, engine))):
+            _refuse_other_role(files, role)
             return found
     return None
+
+
+def _refuse_other_role(files: ModelFiles, role: str) -> None:
+    """Raises ModelUnsuitable where the files of a model outside the catalogue say that it is for another role."""
+    if files.spec.role or role == "generator":
+        return
+    own = kinds.role_of(files.directory)
+    if own and (own == "embedder") != (role == "embedder"):
+        reason = f"{files.spec.name} is by its own files a model for another role ({own}), not {role}"
+        raise ModelUnsuitable(reason, _roles_hint(role))
+
+
+def _measured(found: Prepared, role: str, threads: int) -> Prepared:
+    """The prepared model with what is measured of embedders, now if it was not when this one was prepared.
+
+    Its vectors and its fingerprint stay as they are.
+    """
+    if role != "embedder" or UNRELATED in found.manifest:
+        return found
+    from filelock import FileLock
+
+    from ragkit.models import encoders
+
+    try:
+        with FileLock(f"{found.path}.lock"):
+            found = _read(found.path) or found
+            if UNRELATED not in found.manifest:
+                value = encoders.unrelated_of(found.path, found.manifest, threads)
+                manifest = {**found.manifest, UNRELATED: value}
+                write_whole(found.path / MANIFEST, json.dumps(manifest, indent=1).encode())
+                found = replace(found, manifest=manifest)
+    except OSError:
+        pass  # a models folder that may only be read, or is full: the model is as good as it was
+    return found
 
 
 def _fetch(
@@ -185,7 +226,7 @@ def _build_plain(files: ModelFiles, role: str, target: Path) -> dict[str, Any]:
     unrelated: dict[str, float] = {}
     if role == "embedder":
         passages = encoders.sample_passages(target / TOKENIZER, shape)
-        unrelated["unrelated"] = encoders.unrelated_cosine(lambda texts: sbert.encode(model, texts), shape, passages)
+        unrelated[UNRELATED] = encoders.unrelated_cosine(lambda texts: sbert.encode(model, texts), shape, passages)
     width = sbert.encode(model, ["a"]).shape[1] if role == "embedder" else 1
     return {
         "engine": "sentence-transformers",
