@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ragkit import Engine, config
+from ragkit.errors import UsageError
 from ragkit.evaluation import datasets
 from ragkit.testing import HashEmbedder
 from tests.test_evaluation_generate import PAGES
+from training import command
+from training.rerank import __main__ as rerank
 from training.rerank import candidates, data
 
 EMBEDDED = HashEmbedder()
@@ -75,6 +83,80 @@ def test_a_sample_of_a_folder_is_the_same_for_the_same_seed_and_is_made_once(tmp
     (tmp_path / "a" / found[0][0]).unlink()
     data.sample_tree(tmp_path / "source", tmp_path / "a", 4, seed=1)
     assert not (tmp_path / "a" / found[0][0]).exists()
+
+
+def test_folders_of_one_name_are_told_apart_by_as_much_of_their_paths_as_it_takes(tmp_path: Path) -> None:
+    def names(*folders: str) -> list[str]:
+        return list(data.named(tmp_path / folder for folder in folders).values())
+
+    assert names("git", "a/html", "b/html", "a/../git") == ["git", "a-html", "b-html"]
+    assert names("x/a/html", "y/a/html", "b/html") == ["x-a-html", "y-a-html", "b-html"]
+    one, other = names("docs.d", "docs-d")
+    assert other == f"{one}-2"
+    assert len(set(names("a-b/c", "a/b-c", "a/b/c", "c"))) == 4
+
+
+def asked(folder: Path, **changes: object) -> argparse.Namespace:
+    """Options as the command reads them, over folders that are there."""
+    for name in ("a/html", "b/html", "git"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    if not (folder / "squad").is_dir():
+        squad(folder / "squad")
+    values: dict[str, object] = {
+        "docs": [folder / "a/html"],
+        "held_out_docs": [folder / "git"],
+        "squad": folder / "squad",
+        "files": 80,
+        "articles": 76,
+        "seed": 1,
+    }
+    return argparse.Namespace(**{**values, **changes})
+
+
+def test_what_is_missing_or_both_learned_from_and_held_out_is_named(tmp_path: Path) -> None:
+    assert list(rerank.folders(asked(tmp_path)).values()) == ["html", "git"]
+    for changes, reason in (
+        ({"docs": [tmp_path / "gone"]}, "--docs .*gone is no folder"),
+        ({"held_out_docs": [tmp_path / "gone"]}, "--held-out-docs .*gone is no folder"),
+        ({"squad": tmp_path / "git"}, "--squad .*git holds no corpus.jsonl"),
+        ({"held_out_docs": [tmp_path / "git" / ".." / "a/html"]}, "--held-out-docs .*html is learned from, too"),
+        ({"held_out_docs": [tmp_path / "a"]}, "--held-out-docs .*a is learned from, too"),
+    ):
+        with pytest.raises(UsageError, match=reason):
+            rerank.folders(asked(tmp_path, **changes))
+    with pytest.raises(UsageError, match="git holds no HTML file"):
+        data.sample_tree(tmp_path / "git", tmp_path / "sample", 4, seed=1)
+
+
+def test_an_out_that_was_made_with_other_options_is_refused(tmp_path: Path) -> None:
+    def keep_to(**changes: object) -> None:
+        options = asked(tmp_path, **changes)
+        rerank.keep_to(tmp_path / "out", options, rerank.folders(options))
+
+    keep_to()
+    keep_to(docs=[tmp_path / "a/html", tmp_path / "b/html"])
+    for changes, reason in (
+        ({"files": 9}, "out was made with --files 80, and is asked for with 9"),
+        ({"seed": 2}, "--seed 1"),
+        ({"articles": 5}, "--articles 76"),
+        ({"docs": [tmp_path / "b/html"]}, "html from .*a/html"),
+    ):
+        with pytest.raises(UsageError, match=reason):
+            keep_to(**changes)
+    (tmp_path / "out" / "asked.json").unlink()
+    (tmp_path / "out" / "docs").mkdir()
+    with pytest.raises(UsageError, match="does not tell with which options"):
+        keep_to()
+
+
+def test_an_error_of_the_command_is_one_line(tmp_path: Path) -> None:
+    arguments = [str(tmp_path / "out"), "--docs", str(tmp_path / "gone"), "--squad", str(squad(tmp_path / "squad"))]
+    done = subprocess.run(
+        [sys.executable, "-m", "training.rerank", *arguments], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"--docs {tmp_path / 'gone'} is no folder; correct the path\n"
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_question_of_a_document_names_the_passage_that_answers_it(engine: Engine) -> None:
@@ -143,3 +225,47 @@ def test_a_run_that_was_stopped_goes_on_and_what_it_leaves_is_a_cross_encoder(tm
     assert second.logits(groups[:1])[0] == pytest.approx(first.logits(groups[:1])[0], abs=1e-5)
     scores = sbert.score(sbert.load_cross_encoder(tmp_path / "best"), [("restart the server", "restart it")])
     assert 0 <= float(scores[0]) <= 1
+
+
+def test_ctrl_c_ends_the_step_writes_the_checkpoint_and_says_how_to_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("torch")
+    from tests.toy_models import save_cross_encoder
+    from training.cross_encoder import Recipe, Trainer
+    from training.rerank.task import Reranking
+
+    class Interrupting(Reranking):
+        steps = 0
+
+        def loss(self, logits, batch):  # type: ignore[no-untyped-def]
+            self.steps += 1
+            if self.steps == 3:
+                os.kill(os.getpid(), signal.SIGINT)
+            return super().loss(logits, batch)
+
+    base = save_cross_encoder(tmp_path / "base")
+    groups = [candidates.Group(f"restart {at}", "asked", ("restart it", "a backup"), (0.5, 0.6)) for at in range(8)]
+    first = Trainer(base, tmp_path, Recipe(minutes=1.0, batch=2), Interrupting())
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(SystemExit) as stopped:
+        command.run(lambda: first.train(groups, groups))
+    assert (stopped.value.code, first.step, signal.getsignal(signal.SIGINT)) == (130, 3, before)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == f"stopped: step 3 is kept in {tmp_path}/checkpoint.pt; the same command goes on from there"
+    second = Trainer(base, tmp_path, Recipe(minutes=1.0, batch=2), Reranking())
+    assert second.step == 3
+    assert second.logits(groups[:1])[0] == pytest.approx(first.logits(groups[:1])[0], abs=1e-5)
+
+
+def test_a_second_ctrl_c_interrupts_and_is_one_line_too(capsys: pytest.CaptureFixture[str]) -> None:
+    def main() -> None:
+        with command.asked_to_stop() as asked:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert asked.is_set()
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(SystemExit) as stopped:
+        command.run(main)
+    assert stopped.value.code == 130
+    assert capsys.readouterr().err == "stopped; the same command goes on with what is kept\n"

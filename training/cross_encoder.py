@@ -2,7 +2,7 @@
 
 The door of torch and transformers here. Knows tokens, steps and checkpoints; what an example is, what it is read as,
 its loss and what is measured are the task's. Batches hold examples of like length, so that little is computed for
-padding. A run that was stopped goes on from its checkpoint.
+padding. A run that was stopped goes on from its checkpoint, which Ctrl-C has it write.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from threading import Event
 from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from training.steps import figures, learn, rate, resume, say, write_checkpoint
+from training.command import Pace, Stopped, asked_to_stop, say
+from training.steps import CHECKPOINT, figures, learn, rate, resume, write_checkpoint
 
 Example = TypeVar("Example")
 Texts = tuple[str, str]
@@ -79,12 +81,19 @@ class Trainer(Generic[Example]):
             self.step, self.elapsed, self.best, self.worse = numbers
 
     def train(self, examples: Sequence[Example], held_out: Sequence[Example]) -> None:
-        """Until the time is over or the held-out examples say stop; the best model of all checks is kept."""
+        """Until the time is over or the held-out examples say stop; the best model of all checks is kept.
+
+        Raises Stopped after Ctrl-C, when the step is done and the checkpoint written.
+        """
+        with asked_to_stop() as asked:
+            self._train(examples, held_out, asked)
+
+    def _train(self, examples: Sequence[Example], held_out: Sequence[Example], asked: Event) -> None:
         recipe, began, checked = self.recipe, time.monotonic() - self.elapsed, self.elapsed
         if not self.step:
             nothing = [[0.0] * len(self.task.texts(example)) for example in held_out]
             say(f"without the model: {figures(self.task.measure(held_out, nothing))}")
-        loss_sum, seen = 0.0, 0
+        losses, seen, pace = list[float](), 0, Pace()
         for at, batch in enumerate(batches(examples, recipe.batch, recipe.seed, self._length)):
             if at < self.step:
                 continue
@@ -92,12 +101,17 @@ class Trainer(Generic[Example]):
             share = self.elapsed / (60 * recipe.minutes)
             if share >= 1:
                 break
-            loss_sum += self._learn(batch, share)
+            losses.append(self._learn(batch, share))
             seen += len(batch)
             self.step = at + 1
-            if self.step % 50 == 0:
-                say(f"step {self.step}, {self.elapsed / 60:.1f} min, loss {loss_sum / 50:.4f}, {seen} examples since")
-                loss_sum, seen = 0.0, 0
+            if asked.is_set():
+                self._write_checkpoint()
+                kept = f"step {self.step} is kept in {self.folder / CHECKPOINT}"
+                raise Stopped(f"stopped: {kept}; the same command goes on from there")
+            if pace.due():
+                loss = sum(losses) / len(losses)
+                say(f"step {self.step}, {self.elapsed / 60:.1f} min, loss {loss:.4f}, {seen} examples since")
+                losses, seen = [], 0
             if self.elapsed - checked > 60 * recipe.check_minutes:
                 checked = self.elapsed
                 if self._check(held_out):
@@ -109,9 +123,10 @@ class Trainer(Generic[Example]):
         self.model.eval()
         pairs = [(at, texts) for at, example in enumerate(examples) for texts in self.task.texts(example)]
         order = sorted(range(len(pairs)), key=lambda at: sum(map(len, pairs[at][1])))
-        flat = [0.0] * len(pairs)
+        flat, pace = [0.0] * len(pairs), Pace()
         with torch.inference_mode():
             for start in range(0, len(order), size):
+                pace("read", start, len(order))
                 places = order[start : start + size]
                 found = self.model(**self._features([pairs[at][1] for at in places])).logits[:, 0]
                 for at, value in zip(places, found.tolist(), strict=True):
@@ -153,9 +168,12 @@ class Trainer(Generic[Example]):
         if mean > self.best:
             self.best = mean
             self.save(self.folder / "best")
+        self._write_checkpoint()
+        return self.worse >= self.recipe.patience
+
+    def _write_checkpoint(self) -> None:
         numbers = (self.step, self.elapsed, self.best, self.worse)
         write_checkpoint(self.folder, self.model, self.optimiser, numbers)
-        return self.worse >= self.recipe.patience
 
     def save(self, target: Path) -> None:
         """A folder that sentence-transformers' CrossEncoder, and `ragkit models prepare`, can load."""

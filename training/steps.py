@@ -1,16 +1,17 @@
-"""What every training does alike: the learning rate, one step of the optimiser, a checkpoint, and what is told.
+"""What every training does alike: the learning rate, one step of the optimiser, a checkpoint, and its figures.
 
 A door of torch. Knows weights, optimisers and files; knows nothing of models' kinds, examples or losses.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from training.command import say
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -55,8 +56,3 @@ def figures(found: Mapping[str, float]) -> str:
     """The mean of some figures, and each."""
     parts = " ".join(f"{kind} {value:.3f}" for kind, value in sorted(found.items()))
     return f"{sum(found.values()) / len(found):.4f} ({parts})"
-
-
-def say(text: str) -> None:
-    """A line of the log."""
-    print(time.strftime("%H:%M:%S"), text, flush=True)

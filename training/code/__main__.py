@@ -22,6 +22,7 @@ from ragkit.encoder import TextTokenizer
 from ragkit.files import write_whole
 from training.base import base_model
 from training.code.pairs import WINDOW, Pair, code_pairs, documentation_questions
+from training.command import run
 
 HELD_OUT = 300
 """Held-out pairs of a package that are looked at, at most."""
@@ -103,4 +104,4 @@ def _some_of_each_package(pairs: list[Pair], seed: int) -> list[Pair]:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

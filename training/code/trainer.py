@@ -24,7 +24,8 @@ from transformers import AutoModel, AutoTokenizer
 
 from ragkit.embed import NAME_SHARE
 from training.code.pairs import Pair
-from training.steps import figures, learn, rate, resume, say, write_checkpoint
+from training.command import say
+from training.steps import figures, learn, rate, resume, write_checkpoint
 
 LENGTHS = 8
 """Texts that are read together, all of about the same length."""

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from ragkit.config import load
 from training.base import base_model
+from training.command import run
 from training.grounding.data import Pair, held_out_pairs, training_pairs
 
 
@@ -95,4 +96,4 @@ def cross_encoder(
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -2,25 +2,31 @@
 
     python -m training.rerank OUT --docs DIR --docs DIR ... --held-out-docs DIR --squad squad/
 
-OUT should be outside the repository. OUT/store holds what the product ingested, OUT/groups what it found for every
-question, OUT/checkpoint.pt the model in training: a run that was stopped goes on from there. OUT/best is the model
-that did best on the held-out questions, for `--set rerank.model=path:OUT/best`.
+OUT should be outside the repository. OUT/store holds what the product ingested, OUT/asked.json with which options its
+samples were made, OUT/groups what it found for every question, OUT/checkpoint.pt the model in training: a run that
+was stopped goes on from there. OUT/best is the model that did best on the held-out questions, for
+`--set rerank.model=path:OUT/best`.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ragkit import Engine, config
-from ragkit.evaluation import datasets, run
+from ragkit.errors import UsageError
+from ragkit.evaluation import datasets
+from ragkit.evaluation.run import prepare_corpus
+from ragkit.files import write_whole
 from training.base import base_model
+from training.command import Pace, run
 from training.kinds import some_of_each_kind
 from training.rerank.candidates import Group, groups
-from training.rerank.data import Query, documentation_queries, judged_queries, sample_tree, squad_as_beir
+from training.rerank.data import Query, documentation_queries, judged_queries, named, sample_tree, squad_as_beir
 
 PER_ARTICLE = 100
 HELD_OUT = 12
@@ -47,18 +53,24 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    learned, held_out = gather(options)
-    train(options, learned, held_out)
+    names = folders(options)
+    base = base_model(options.base, config.load().settings.models_directory)
+    learned, held_out = gather(options, names)
+    if not learned or not held_out:
+        missing = "learn from" if not learned else "stop by"
+        raise UsageError(f"no question to {missing} is answered by what the search finds", "name more documentation")
+    train(options, base, learned, held_out)
 
 
-def gather(options: argparse.Namespace) -> tuple[list[Group], list[Group]]:
+def gather(options: argparse.Namespace, names: Mapping[Path, str]) -> tuple[list[Group], list[Group]]:
     """What is learned and what says when to stop."""
     out: Path = options.out
-    (out / "docs").mkdir(parents=True, exist_ok=True)
+    keep_to(out, options, names)
+    (out / "docs").mkdir(exist_ok=True)
     overrides = {"store.directory": str(out / "store"), "threads": options.threads}
-    with Engine(config.replace(config.load().settings, overrides)) as engine:
-        learned = _documentation(engine, options.docs, out, options.files, options.seed)
-        stop = _documentation(engine, options.held_out_docs, out, options.files, options.seed)
+    with Engine(config.replace(config.load().settings, overrides), progress=Pace()) as engine:
+        learned = _documentation(engine, options.docs, names, options)
+        stop = _documentation(engine, options.held_out_docs, names, options)
         squad_as_beir(options.squad, out / "squad", options.articles, PER_ARTICLE, options.seed)
         asked = _judged(engine, out / "squad")
         last = {query.document for query in asked[-(len(asked) // HELD_OUT) :]}
@@ -72,7 +84,43 @@ def gather(options: argparse.Namespace) -> tuple[list[Group], list[Group]]:
         return groups(engine, learned, kept, options.seed), groups(engine, stop, kept, options.seed)
 
 
-def train(options: argparse.Namespace, learned: Sequence[Group], held_out: Sequence[Group]) -> None:
+def folders(options: argparse.Namespace) -> dict[Path, str]:
+    """The folders of documentation, each with a name of its own.
+
+    Raises UsageError for what is not there, and for documentation that is both learned from and held out.
+    """
+    for option, given in (("--docs", options.docs), ("--held-out-docs", options.held_out_docs)):
+        for folder in given:
+            if not folder.is_dir():
+                raise UsageError(f"{option} {folder} is no folder", "correct the path")
+    for name in ("corpus.jsonl", "pairs.jsonl"):
+        if not (options.squad / name).is_file():
+            raise UsageError(f"--squad {options.squad} holds no {name}", "training/README.md says what it holds")
+    for held_out in options.held_out_docs:
+        for folder in options.docs:
+            one, other = held_out.resolve(), folder.resolve()
+            if one.is_relative_to(other) or other.is_relative_to(one):
+                reason = f"--held-out-docs {held_out} is learned from, too: --docs {folder}"
+                raise UsageError(reason, "hold other documentation out")
+    return named([*options.docs, *options.held_out_docs])
+
+
+def keep_to(out: Path, options: argparse.Namespace, names: Mapping[Path, str]) -> None:
+    """Note with which options the samples of a folder are made. Raises UsageError where it was with others."""
+    asked = {f"--{name}": getattr(options, name) for name in ("files", "articles", "seed")}
+    asked |= {"--squad": str(options.squad.resolve()), **{f"{name} from": str(path) for path, name in names.items()}}
+    file = out / "asked.json"
+    known = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    if not known and (out / "docs").is_dir():
+        raise UsageError(f"{out} does not tell with which options its samples were made", "name another OUT")
+    for option, value in asked.items():
+        if known.get(option, value) != value:
+            reason = f"{out} was made with {option} {known[option]}, and is asked for with {value}"
+            raise UsageError(reason, "name another OUT, or give the option that it was made with")
+    write_whole(file, json.dumps({**known, **asked}, indent=1).encode())
+
+
+def train(options: argparse.Namespace, base: Path, learned: Sequence[Group], held_out: Sequence[Group]) -> None:
     """Until the time is over, or the held-out questions say stop."""
     import torch
 
@@ -80,7 +128,6 @@ def train(options: argparse.Namespace, learned: Sequence[Group], held_out: Seque
     from training.rerank.task import Reranking
 
     torch.set_num_threads(options.threads)
-    base = base_model(options.base, config.load().settings.models_directory)
     recipe = Recipe(
         minutes=options.minutes,
         seed=options.seed,
@@ -92,14 +139,17 @@ def train(options: argparse.Namespace, learned: Sequence[Group], held_out: Seque
     print(options.out / "best")
 
 
-def _documentation(engine: Engine, folders: Sequence[Path], out: Path, files: int, seed: int) -> list[Query]:
+def _documentation(
+    engine: Engine, given: Sequence[Path], names: Mapping[Path, str], options: argparse.Namespace
+) -> list[Query]:
     """Of each folder a sample, ingested, and its questions."""
     found = []
-    for folder in folders:
-        sample_tree(folder, out / "docs" / folder.name, files, seed)
-        corpus = folder.name.replace(".", "-")
-        report = engine.ingest([out / "docs" / folder.name], corpus=corpus)
-        queries = list(documentation_queries(engine, corpus, seed))
+    for folder in dict.fromkeys(path.resolve() for path in given):
+        corpus = names[folder]
+        sample = options.out / "docs" / corpus
+        sample_tree(folder, sample, options.files, options.seed)
+        report = engine.ingest([sample], corpus=corpus)
+        queries = list(documentation_queries(engine, corpus, options.seed))
         print(f"{corpus}: snapshot {report.snapshot}, {len(queries)} questions", flush=True)
         found += queries
     return found
@@ -107,8 +157,8 @@ def _documentation(engine: Engine, folders: Sequence[Path], out: Path, files: in
 
 def _judged(engine: Engine, folder: Path) -> list[Query]:
     dataset = datasets.load(folder)
-    return list(judged_queries(engine, dataset, run.prepare_corpus(engine, dataset)))
+    return list(judged_queries(engine, dataset, prepare_corpus(engine, dataset)))
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -19,6 +19,7 @@ from ragkit.domain import Hit
 from ragkit.files import write_whole
 from ragkit.text import analyse
 from ragkit.units import contents
+from training.command import Pace
 from training.rerank.data import Query
 
 DEPTH = 20
@@ -29,7 +30,7 @@ NEAR = 0.8
 """A passage that holds this share of a right one's words, and is not known to be right, is left out."""
 WINDOW = 560
 """Characters of a passage's text that are read: about 130 tokens."""
-BLOCK = 500
+BLOCK = 50
 """Questions that are searched for, and written, together."""
 
 
@@ -47,21 +48,20 @@ class Group:
 def groups(engine: Engine, queries: Sequence[Query], folder: Path, seed: int) -> list[Group]:
     """Of every question whose answer is among its candidates, and not alone there."""
     folder.mkdir(parents=True, exist_ok=True)
-    began, found = time.monotonic(), list[Group]()
+    began, found, pace = time.monotonic(), list[Group](), Pace()
     for start in range(0, len(queries), BLOCK):
         block = queries[start : start + BLOCK]
         named = f"{engine.embedder.fingerprint} {seed} " + "\0".join(repr(query) for query in block)
         path = folder / f"{hashlib.sha256(named.encode()).hexdigest()[:24]}.jsonl"
         if not path.is_file():
-            made = [
-                group for query in block if (group := _group(engine, query, random.Random(f"{seed}{query.text}")))
-            ]
+            made = []
+            for at, query in enumerate(block):
+                pace("search", start + at, len(queries))
+                if group := _group(engine, query, random.Random(f"{seed}{query.text}")):
+                    made.append(group)
             write_whole(path, "".join(f"{json.dumps(asdict(group))}\n" for group in made).encode())
         found += [_parsed(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        done = start + len(block)
-        print(
-            f"{done} of {len(queries)} questions, {len(found)} groups, {time.monotonic() - began:.0f} s", flush=True
-        )
+    print(f"{len(queries)} questions, {len(found)} groups, {time.monotonic() - began:.0f} s", flush=True)
     return found
 
 

@@ -18,9 +18,12 @@ from pathlib import Path
 
 from ragkit import Engine
 from ragkit.domain import Passage
+from ragkit.errors import UsageError
 from ragkit.evaluation.datasets import Dataset, json_lines
 from training.questions import of_passage
 
+PAGE_BYTES = 3000
+"""Pages that are no larger have next to no text."""
 PER_DOCUMENT = 14
 """Questions of one document at most, so that long ones do not crowd out the others."""
 
@@ -42,11 +45,38 @@ class Query:
 # ---------------------------------------------------------------- documentation
 
 
+def named(folders: Iterable[Path]) -> dict[Path, str]:
+    """A name of its own for each folder: as much of the end of its path as it takes, or else with a number.
+
+    >>> list(named([Path("/a/html"), Path("/b/html"), Path("/b/git.d")]).values())
+    ['a-html', 'b-html', 'git-d']
+    """
+    paths = list(dict.fromkeys(folder.resolve() for folder in folders))
+    names: dict[Path, str] = {}
+    for path in paths:
+        ends = [_end(path, depth) for depth in range(1, len(path.parts))] or ["root"]
+        alone = (end for depth, end in enumerate(ends, 1) if [_end(p, depth) for p in paths].count(end) == 1)
+        name, number = next(alone, ends[0]), 1
+        while (numbered := name if number == 1 else f"{name}-{number}") in names.values():
+            number += 1
+        names[path] = numbered
+    return names
+
+
+def _end(path: Path, depth: int) -> str:
+    return "-".join(path.parts[1:][-depth:]).replace(".", "-")
+
+
 def sample_tree(source: Path, target: Path, count: int, seed: int) -> None:
-    """Copy `count` HTML files from below `source`, the same for the same seed; nothing when `target` is there."""
+    """Copy `count` HTML files from below `source`, the same for the same seed; nothing when `target` is there.
+
+    Raises UsageError where there are none.
+    """
     if target.is_dir():
         return
-    files = sorted(path for path in source.rglob("*.html") if path.is_file() and path.stat().st_size > 3000)
+    files = sorted(path for path in source.rglob("*.html") if path.is_file() and path.stat().st_size > PAGE_BYTES)
+    if not files:
+        raise UsageError(f"{source} holds no HTML file of more than {PAGE_BYTES} bytes", "name other documentation")
     with _whole(target) as partial:
         for path in random.Random(f"{seed}-{source.name}").sample(files, min(count, len(files))):
             copy = partial / path.relative_to(source)
