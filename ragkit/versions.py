@@ -24,6 +24,7 @@ from pathlib import PurePosixPath
 from typing import TypeAlias
 
 from ragkit.domain import JSON
+from ragkit.errors import UsageError
 
 Order: TypeAlias = tuple[int, tuple[float, ...], str]
 Member: TypeAlias = tuple["About", str]
@@ -59,6 +60,8 @@ _NAMED = re.compile(rf"([a-z][\w+]*?(?:-[a-z][a-z+]*)*)[-_]?v?({_DOTTED})((?:[-_
 _BARE = re.compile(_DOTTED, re.IGNORECASE)
 _LABEL = re.compile(rf"(?:v(?:ersion)?\s*)?({_NUMBER})(?:[-+ (].*)?", re.IGNORECASE)
 _PARTS = re.compile(rf"v?(\d+(?:\.\d+)*)(\.[x*])?({_PRE}?).*", re.IGNORECASE | re.DOTALL)
+_WRITTEN = re.compile(r"[^\s=!<>,]+")
+_CONDITION = re.compile(rf"\s*(!=|>=|<=|=|<|>)?\s*({_WRITTEN.pattern})\s*")
 _IN_TITLE = re.compile(r"\bv?\d+(?:\.\d+)+[\w.-]*|\bv\d+\b", re.IGNORECASE)
 _DATE = re.compile(r"(?:19|20)\d\d\.(?:0\d|1[0-2]$|\d+\.)")
 _LOG = re.compile(r"(?:change(?:s|log)|history|news)(?:\.(?:md|markdown|rst|txt|adoc))?", re.IGNORECASE)
@@ -147,15 +150,26 @@ def _holds(outer: str, inner: re.Match[str]) -> bool:
 def conditions(doc_version: str) -> tuple[tuple[str, str], ...]:
     """(operator, version) pairs of what a user wrote, all of which must hold.
 
+    Raises UsageError where one of them names no version.
+
     >>> conditions("1.29"), conditions(">=1.28, <1.30")
     ((('=', '1.29'),), (('>=', '1.28'), ('<', '1.30')))
     """
     found = []
-    for part in filter(None, (part.strip() for part in doc_version.split(","))):
-        match = re.match(r"(!=|>=|<=|=|<|>)?\s*(.*)", part, re.DOTALL)
-        assert match is not None  # an empty operator and anything behind it
+    for part in doc_version.split(","):
+        match = _CONDITION.fullmatch(part)
+        if match is None:
+            raise UsageError(
+                f"doc_version {doc_version!r} cannot be read: {part.strip() or 'nothing'} names no version",
+                'write 1.29, ">=1.28, <1.30", latest or all',
+            )
         found.append((match[1] or "=", match[2]))
     return tuple(found)
+
+
+def is_written(version: str) -> bool:
+    """Whether a text can stand for a version, or be a glob for several; whether there is one, the corpus knows."""
+    return _WRITTEN.fullmatch(version) is not None
 
 
 # ---------------------------------------------------------------- what one document says

@@ -13,12 +13,24 @@ from hypothesis import strategies as st
 
 from ragkit import Engine, config
 from ragkit.config import Settings
-from ragkit.errors import FilterError, SnapshotError
+from ragkit.errors import FilterError, SnapshotError, UsageError
 from ragkit.evaluation.autopsy import examine
 from ragkit.index.versions import DocVersions
 from ragkit.render import answer_json, search_json, search_text
 from ragkit.testing import HashEmbedder
-from ragkit.versions import About, Found, find, in_front_matter, in_path, is_named, meets, order, releases, superseded
+from ragkit.versions import (
+    About,
+    Found,
+    conditions,
+    find,
+    in_front_matter,
+    in_path,
+    is_named,
+    meets,
+    order,
+    releases,
+    superseded,
+)
 
 # ---------------------------------------------------------------- what says a version
 
@@ -98,6 +110,19 @@ def test_what_is_no_number_is_in_no_range() -> None:
     assert meets("1.29.3", "=", "1.*")
     assert is_named("1.29", "1.29.4")
     assert not is_named("1.29", "1.2")
+
+
+@pytest.mark.parametrize("doc_version", ["", " ", ">=1.8 <", ">=1.8 <2", ",", "1.8,", ">=", "=>1.8", "1.8 or 1.9"])
+def test_a_range_that_cannot_be_read_is_refused_with_an_example(doc_version: str) -> None:
+    with pytest.raises(UsageError, match="names no version") as caught:
+        conditions(doc_version)
+    assert repr(doc_version) in caught.value.message
+    assert ">=1.28, <1.30" in caught.value.hint
+
+
+@given(st.lists(st.tuples(st.sampled_from(["=", "!=", "<", "<=", ">", ">="]), VERSIONS), min_size=1))
+def test_a_range_is_read_as_it_is_written(wanted: list[tuple[str, str]]) -> None:
+    assert conditions(" , ".join(f"{operator} {version}" for operator, version in wanted)) == tuple(wanted)
 
 
 # ---------------------------------------------------------------- families

@@ -14,6 +14,7 @@ import click
 
 from ragkit.choices import Expand, ExpansionMethod, Mode
 from ragkit.cli.common import F
+from ragkit.errors import UsageError
 
 PATH = click.Path(path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -57,10 +58,17 @@ def filter_option(help_: str) -> Callable[[F], F]:
     return click.option("--filter", "filters", multiple=True, metavar="KEY=VALUE", help=help_)
 
 
+def _named(ctx: click.Context, param: click.Parameter, value: str | None) -> str:
+    """What was asked for; nothing at all is no version, and leaving the option out is."""
+    if value is not None and not value.strip():
+        raise UsageError("--doc-version names no version", 'write 1.29, ">=1.28, <1.30", latest or all')
+    return value or ""
+
+
 doc_version_option = click.option(
     "--doc-version",
-    default="",
     metavar="VERSION",
+    callback=_named,
     help='Only documents of this version: 1.29, ">=1.28, <1.30", latest, or all.',
 )
 
