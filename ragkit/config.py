@@ -22,9 +22,12 @@ from ragkit.errors import SettingsError
 PROJECT_FILE = "ragkit.toml"
 
 
-def setting(default: Any, help: str) -> Any:
-    """A dataclass field whose `help` becomes the documentation of the setting."""
-    return field(default=default, metadata={"help": help})
+def setting(default: Any, help: str, *, low: float | None = None, high: float | None = None) -> Any:
+    """A dataclass field whose `help` becomes the documentation of the setting.
+
+    A number must lie between `low` and `high`, both included, where they are given.
+    """
+    return field(default=default, metadata={"help": help, "low": low, "high": high})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,7 @@ class StoreSettings:
 
     directory: str = setting("", "Folder of the database and the index files; empty means RAGKIT_HOME/indices.")
     database_url: str = setting("", "SQLAlchemy URL of the database; empty means ragkit.db in the folder above.")
-    keep_snapshots: int = setting(2, "Published snapshots kept for each corpus, the current one included.")
+    keep_snapshots: int = setting(2, "Published snapshots kept for each corpus, the current one included.", low=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,9 @@ class ModelsSettings:
     prefer: Literal["speed", "fidelity"] = setting(
         "speed", "What `models prepare` keeps: the fastest candidate that passes parity, or the most faithful."
     )
-    hub_timeout_seconds: float = setting(10.0, "How long to wait for the model hub before trying the next source.")
+    hub_timeout_seconds: float = setting(
+        10.0, "How long to wait for the model hub before trying the next source.", low=0
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +58,12 @@ class IngestSettings:
 
     include: tuple[str, ...] = setting((), "Globs of files to read; empty means every known format.")
     exclude: tuple[str, ...] = setting((), "Globs of files and folders to leave out.")
-    max_file_size_mb: float = setting(20.0, "Files larger than this many megabytes are skipped.")
+    max_file_size_mb: float = setting(20.0, "Files larger than this many megabytes are skipped.", low=0)
     gitignore: bool = setting(True, "Honour .gitignore files (.ragkitignore is always honoured).")
-    file_timeout_seconds: float = setting(60.0, "A file that takes longer than this to read has failed.")
-    workers: int = setting(0, "Processes that read files; 0: as many as threads; -1: none, without time limits.")
+    file_timeout_seconds: float = setting(60.0, "A file that takes longer than this to read has failed.", low=0)
+    workers: int = setting(
+        0, "Processes that read files; 0: as many as threads; -1: none, without time limits.", low=-1
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +73,8 @@ class ChunkSettings:
     strategy: Literal["markdown", "recursive", "fixed", "sentence", "semantic"] = setting(
         "markdown", "markdown follows the document's structure, whatever its format; the others see only text."
     )
-    size_tokens: int = setting(256, "Largest chunk, its heading path included, in tokens of the embedder.")
-    overlap_tokens: int = setting(40, "Tokens repeated between neighbouring chunks of one section.")
+    size_tokens: int = setting(256, "Largest chunk, its heading path included, in tokens of the embedder.", low=8)
+    overlap_tokens: int = setting(40, "Tokens repeated between neighbouring chunks of one section.", low=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +90,10 @@ class EmbedSettings:
         "auto", "onnx never imports torch; auto takes onnx, preparing it on first use."
     )
     dimensions: int = setting(
-        0, "Keep only so many dimensions of each vector, of a model that was trained for it; 0 keeps all."
+        0, "Keep only so many dimensions of each vector, of a model that was trained for it; 0 keeps all.", low=0
     )
     batch_tokens: int = setting(
-        0, "Tokens embedded in one batch, padding included; 0 takes what `models prepare` measured to be best."
+        0, "Tokens embedded in one batch, padding included; 0 takes what `models prepare` measured to be best.", low=0
     )
 
 
@@ -98,15 +105,17 @@ class LexicalSettings:
         "auto", "rank_bm25 is exact and built in memory; tantivy opens at once; auto chooses by corpus size."
     )
     language: str = setting("english", "Snowball stemmer and stop words; none turns both off.")
-    auto_chunks: int = setting(2000, "Above this many chunks, auto takes tantivy.")
+    auto_chunks: int = setting(2000, "Above this many chunks, auto takes tantivy.", low=0)
 
 
 @dataclass(frozen=True, slots=True)
 class DenseSettings:
     """The FAISS index."""
 
-    exact_chunks: int = setting(200_000, "Up to this many chunks every vector is compared; above, IVF with SQ8.")
-    probes: int = setting(32, "Lists visited by an IVF search.")
+    exact_chunks: int = setting(
+        200_000, "Up to this many chunks every vector is compared; above, IVF with SQ8.", low=0
+    )
+    probes: int = setting(32, "Lists visited by an IVF search.", low=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,15 +126,19 @@ class RetrieveSettings:
     fusion: Literal["convex", "rrf"] = setting(
         "convex", "convex adds the cosine and the share of the best BM25 score; rrf adds reciprocal ranks."
     )
-    dense_weight: float = setting(0.75, "Weight of the dense side in convex fusion; the lexical side has the rest.")
+    dense_weight: float = setting(
+        0.75, "Weight of the dense side in convex fusion; the lexical side has the rest.", low=0, high=1
+    )
     document_share: float = setting(
         0.3,
         "Of a passage's dense score, the share of its document's vector, the mean of its passages; less in long "
         "documents, none in source code.",
+        low=0,
+        high=1,
     )
-    rrf_k: int = setting(60, "The constant of reciprocal-rank fusion.")
-    candidates: int = setting(100, "Hits asked of each index before fusion.")
-    limit: int = setting(10, "Hits returned by a search.")
+    rrf_k: int = setting(60, "The constant of reciprocal-rank fusion.", low=0)
+    candidates: int = setting(100, "Hits asked of each index before fusion.", low=1)
+    limit: int = setting(10, "Hits returned by a search.", low=1)
     duplicates: Literal["once", "all"] = setting(
         "once", "Of passages with nearly the same text, once returns the best one; all returns every one."
     )
@@ -152,9 +165,12 @@ class RerankSettings:
         f"hub:ORG/NAME@REV or path:DIR; auto: {CROSS_ENCODER} where it is here, else sentences; or none.",
     )
     engine: Literal["auto", "onnx", "sentence-transformers"] = setting("auto", "As for the embedder.")
-    depth: int = setting(20, "How many fused hits are rescored.")
+    depth: int = setting(20, "How many fused hits are rescored.", low=1)
     weight: float = setting(
-        0.0, "Weight of the reranker's score, the one before it having the rest; 0 takes what suits the reranker."
+        0.0,
+        "Weight of the reranker's score, the one before it having the rest; 0 takes what suits the reranker.",
+        low=0,
+        high=1,
     )
 
     @property
@@ -172,17 +188,19 @@ class RerankSettings:
 class ContextSettings:
     """What the generator is shown."""
 
-    budget_tokens: int = setting(900, "Tokens of sources in the prompt, counted by the generator's tokenizer.")
-    candidates: int = setting(12, "Hits that sources are made of, before merging and the budget.")
-    max_sources: int = setting(5, "Numbered sources in the prompt.")
-    merge_gap_chars: int = setting(400, "Chunks of one document this close together become one source.")
+    budget_tokens: int = setting(900, "Tokens of sources in the prompt, counted by the generator's tokenizer.", low=1)
+    candidates: int = setting(12, "Hits that sources are made of, before merging and the budget.", low=1)
+    max_sources: int = setting(5, "Numbered sources in the prompt.", low=1)
+    merge_gap_chars: int = setting(400, "Chunks of one document this close together become one source.", low=0)
     expand: Expand = setting(
         "none", "What else of its document comes with each hit: nothing, the chunk on either side, its section."
     )
     diversity: float = setting(
-        0.0, "From 0 to 1: how much a source counts for saying what the others do not; 0 goes by score alone."
+        0.0, "How much a source counts for saying what the others do not; 0 goes by score alone.", low=0, high=1
     )
-    min_relative_score: float = setting(0.4, "Hits below this share of the best hit's score are left out.")
+    min_relative_score: float = setting(
+        0.4, "Hits below this share of the best hit's score are left out.", low=0, high=1
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,15 +214,15 @@ class GenerateSettings:
         "qwen2.5-coder-0.5b-instruct",
         "Catalogue name, hub:ORG/NAME@REV:FILE or path:FILE; or the server's name for it.",
     )
-    max_tokens: int = setting(256, "Longest answer in tokens.")
-    temperature: float = setting(0.0, "0 is greedy and reproducible.")
-    top_k: int = setting(40, "Sample among this many tokens.")
-    top_p: float = setting(0.95, "Sample within this probability mass.")
-    seed: int = setting(0, "Seed of the sampler.")
-    context_tokens: int = setting(4096, "Window of the in-process model; less memory when smaller.")
+    max_tokens: int = setting(256, "Longest answer in tokens.", low=1)
+    temperature: float = setting(0.0, "0 is greedy and reproducible.", low=0, high=2)
+    top_k: int = setting(40, "Sample among this many tokens.", low=0)
+    top_p: float = setting(0.95, "Sample within this probability mass.", low=0, high=1)
+    seed: int = setting(0, "Seed of the sampler.", low=0)
+    context_tokens: int = setting(4096, "Window of the in-process model; less memory when smaller.", low=512)
     base_url: str = setting("", "OpenAI-compatible endpoint, such as http://127.0.0.1:8080/v1.")
     api_key_env: str = setting("OPENAI_API_KEY", "Name of the variable that holds the endpoint's key.")
-    timeout_seconds: float = setting(120.0, "How long to wait for the endpoint.")
+    timeout_seconds: float = setting(120.0, "How long to wait for the endpoint.", low=0)
     prompts: str = setting("", "Folder with your own answer.txt and rewrite.txt; empty means the built-in prompts.")
 
 
@@ -212,14 +230,22 @@ class GenerateSettings:
 class VerifySettings:
     """How answers are checked."""
 
-    min_support: float = setting(0.5, "A claim with less support than this is unsupported.")
+    min_support: float = setting(0.5, "A claim with less support than this is unsupported.", low=0, high=1)
     unsupported: Literal["mark", "drop", "keep"] = setting("drop", "What happens to an unsupported claim.")
     min_supported_share: float = setting(
-        0.5, "A draft with a smaller share of supported claims is dropped whole: what is left of it misleads."
+        0.5,
+        "A draft with a smaller share of supported claims is dropped whole: what is left of it misleads.",
+        low=0,
+        high=1,
     )
-    min_relevance: float = setting(0.35, "Below this relevance of the best passage, the question is declined.")
+    min_relevance: float = setting(
+        0.35, "Below this relevance of the best passage, the question is declined.", low=0, high=1
+    )
     quote_relevance: float = setting(
-        0.8, "From this relevance on, a draft without support is replaced by quoted sentences, not by declining."
+        0.8,
+        "From this relevance on, a draft without support is replaced by quoted sentences, not by declining.",
+        low=0,
+        high=1,
     )
     judge_model: str = setting(
         "", "Language model that the faithfulness engines logits and judge ask; empty takes generate.model."
@@ -234,7 +260,7 @@ class Settings:
     """Every setting, by section."""
 
     corpus: str = setting("", "Corpus used when --corpus is not given; empty means the only one.")
-    threads: int = setting(0, "Threads for models and indexes; 0 means all cores.")
+    threads: int = setting(0, "Threads for models and indexes; 0 means all cores.", low=0)
     offline: bool = setting(False, "Refuse everything that would open a connection to another machine.")
     store: StoreSettings = StoreSettings()
     models: ModelsSettings = ModelsSettings()
@@ -318,7 +344,7 @@ def load(
 ) -> Loaded:
     """Defaults, then `file`, then RAGKIT_SECTION_KEY variables, then `section.key=value` overrides.
 
-    Raises SettingsError with the full path of an unknown key or a value of the wrong type.
+    Raises SettingsError with the full path of an unknown key, or of a value of the wrong type or out of range.
     """
     environ = os.environ if environ is None else environ
     values: dict[str, Any] = {}
@@ -337,7 +363,7 @@ def load(
     for key, value in values.items():
         if key not in kinds:
             raise SettingsError(f"unknown setting {key} (from {origins[key]})", suggest(key))
-        values[key] = _coerce(key, value, kinds[key], origins[key])
+        values[key] = _checked(key, value, kinds[key], origins[key])
     return Loaded(_build(values), origins, file)
 
 
@@ -356,13 +382,18 @@ def keys() -> dict[str, Any]:
 
 
 def describe() -> list[tuple[str, str, Any, str]]:
-    """(full path, type, default, help) of every setting."""
+    """(full path, type and range, default, help) of every setting."""
     rows = []
     for key, kind in keys().items():
-        owner, name = _owner(key)
-        spec = next(f for f in dataclasses.fields(owner) if f.name == name)
-        rows.append((key, _kind_name(kind), spec.default, spec.metadata["help"]))
+        spec = _spec(key)
+        rows.append((key, _allowed(key, kind), spec.default, spec.metadata["help"]))
     return rows
+
+
+def range_of(key: str) -> tuple[float | None, float | None]:
+    """The least and the greatest value of a setting, None where there is none."""
+    about = _spec(key).metadata
+    return about["low"], about["high"]
 
 
 def get(settings: Settings, key: str) -> Any:
@@ -379,7 +410,7 @@ def replace(settings: Settings, overrides: Mapping[str, Any]) -> Settings:
     for key, value in overrides.items():
         if key not in kinds:
             raise SettingsError(f"unknown setting {key}", suggest(key))
-        value = _coerce(key, value, kinds[key], "overrides")
+        value = _checked(key, value, kinds[key], "overrides")
         section, _, name = key.rpartition(".")
         if section:
             inner = dataclasses.replace(getattr(settings, section), **{name: value})
@@ -389,9 +420,10 @@ def replace(settings: Settings, overrides: Mapping[str, Any]) -> Settings:
     return settings
 
 
-def _owner(key: str) -> tuple[Any, str]:
+def _spec(key: str) -> dataclasses.Field[Any]:
     section, _, name = key.rpartition(".")
-    return (typing.get_type_hints(Settings)[section] if section else Settings), name
+    owner = typing.get_type_hints(Settings)[section] if section else Settings
+    return next(spec for spec in dataclasses.fields(owner) if spec.name == name)
 
 
 def _build(values: Mapping[str, Any]) -> Settings:
@@ -432,8 +464,17 @@ def _split_override(text: str) -> tuple[str, str]:
     return key.strip(), value.strip()
 
 
-def _coerce(key: str, value: Any, kind: Any, origin: str) -> Any:
-    wrong = SettingsError(f"setting {key} must be {_kind_name(kind)}, not {value!r} (from {origin})")
+def _checked(key: str, value: Any, kind: Any, origin: str) -> Any:
+    """The value as the setting's type holds it, within its range; SettingsError otherwise."""
+    wrong = SettingsError(f"setting {key} must be {_allowed(key, kind)}, not {value!r} (from {origin})")
+    found = _coerce(value, kind, wrong)
+    low, high = range_of(key)
+    if (low is not None and not found >= low) or (high is not None and not found <= high):  # NaN is in no range
+        raise wrong
+    return found
+
+
+def _coerce(value: Any, kind: Any, wrong: SettingsError) -> Any:
     origin_type = typing.get_origin(kind)
     if origin_type is Literal:
         if value in typing.get_args(kind):
@@ -461,6 +502,17 @@ def _coerce(key: str, value: Any, kind: Any, origin: str) -> Any:
         return kind(value)
     except ValueError as error:
         raise wrong from error
+
+
+def _allowed(key: str, kind: Any) -> str:
+    """What a setting may be, in words.
+
+    >>> _allowed("context.diversity", float), _allowed("retrieve.limit", int)
+    ('a number from 0 to 1', 'a whole number from 1')
+    """
+    low, high = range_of(key)
+    from_ = "" if low is None else f" from {low}"
+    return f"{_kind_name(kind)}{from_}{'' if high is None else f' to {high}'}"
 
 
 def _kind_name(kind: Any) -> str:

@@ -5,7 +5,7 @@ reason, and the next command; the face (CLI, HTTP) prints it once, without a tra
 
     RagkitError                      1
     ├── UsageError                   2   the request itself is wrong
-    │   ├── SettingsError            2   unknown key, wrong type, unreadable file
+    │   ├── SettingsError            2   unknown key, wrong type, out of range, unreadable file
     │   └── FilterError              2   malformed --filter
     ├── CorpusError                  1
     │   ├── CorpusNotFound           1
@@ -68,7 +68,7 @@ class UsageError(RagkitError):
 
 
 class SettingsError(UsageError):
-    """A settings file, variable or flag has an unknown key or a value of the wrong type."""
+    """A settings file, variable or flag has an unknown key, or a value of the wrong type or out of range."""
 
     next_step = "`ragkit config show` lists every key with its value"
 

@@ -45,6 +45,54 @@ def test_wrong_value_is_refused(override: str, message: str) -> None:
         config.load(environ={}, overrides=[override])
 
 
+@pytest.mark.parametrize(
+    ("setting", "value", "allowed"),
+    [
+        ("context.diversity", 7, "a number from 0 to 1"),
+        ("context.diversity", -3, "a number from 0 to 1"),
+        ("retrieve.dense_weight", 1.01, "a number from 0 to 1"),
+        ("verify.min_support", "nan", "a number from 0 to 1"),
+        ("rerank.depth", -5, "a whole number from 1"),
+        ("rerank.weight", 2, "a number from 0 to 1"),
+        ("retrieve.candidates", 0, "a whole number from 1"),
+        ("chunk.size_tokens", -1, "a whole number from 8"),
+        ("ingest.workers", -2, "a whole number from -1"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_wherever_it_comes_from(
+    tmp_path: Path, setting: str, value: float, allowed: str
+) -> None:
+    section, _, name = setting.partition(".")
+    file = tmp_path / "ragkit.toml"
+    file.write_text(f"[{section}]\n{name} = {value}\n")
+    variable = f"RAGKIT_{section}_{name}".upper()
+    places = {
+        str(file): lambda: config.load(file, {}),
+        variable: lambda: config.load(environ={variable: str(value)}),
+        "command line": lambda: config.load(environ={}, overrides=[f"{setting}={value}"]),
+        "overrides": lambda: config.replace(Settings(), {setting: value}),
+    }
+    for place, load in places.items():
+        with pytest.raises(SettingsError) as caught:
+            load()
+        assert f"setting {setting} must be {allowed}, not " in caught.value.message
+        assert caught.value.message.endswith(f"(from {place})")
+
+
+def test_every_number_has_a_range_that_holds_its_default_and_both_ends_are_allowed() -> None:
+    for key, kind in config.keys().items():
+        if kind in (int, float):
+            low, high = config.range_of(key)
+            assert low is not None, key
+            for value in (low, high if high is not None else low + 1, config.get(Settings(), key)):
+                assert config.get(config.replace(Settings(), {key: kind(value)}), key) == value
+
+
+def test_values_with_a_meaning_of_their_own_are_in_range() -> None:
+    special = {"ingest.workers": -1, "threads": 0, "embed.dimensions": 0, "embed.batch_tokens": 0, "rerank.weight": 0}
+    assert config.replace(Settings(), special).ingest.workers == -1
+
+
 def test_paths_in_a_file_are_relative_to_it(tmp_path: Path) -> None:
     file = tmp_path / "ragkit.toml"
     file.write_text('[store]\ndirectory = "indices"\n')
