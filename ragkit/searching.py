@@ -50,7 +50,7 @@ def search(
         settings = dataclasses.replace(settings, expansion=expansion)
     if doc_version in ("latest", "all"):
         settings = dataclasses.replace(settings, doc_versions=cast(DocVersionChoice, doc_version))
-    else:
+    elif doc_version:
         filters = (*filters, *(f"doc_version{operator}{wanted}" for operator, wanted in conditions(doc_version)))
     return _Search(opened, settings, corpus).run(query, limit or settings.limit, rerank, filters, expand, explain)
 
@@ -164,6 +164,8 @@ class _Search:
         store, record, versions = self._store, self._snapshot.record, self._snapshot.versions
         known = versions.found
         among = store.matching(record, filters, known.versions) if filters else None
+        if among is not None and not among:
+            return _Scope(store.chunks_of(record, among), store.unmet(record, filters, known.versions))
         if self._settings.doc_versions == "all" or not known.families:
             return _Scope(None if among is None else store.chunks_of(record, among))
         named = [one for one in asked.versions if any(is_named(other, one) for other in set(known.versions.values()))]

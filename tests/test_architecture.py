@@ -41,7 +41,7 @@ ROWS = [
     {"loaders", "chunking", "embed", "cross_encoder", "store", "models"},
     {"encoder", "sbert", "units", "prompting", "filters", "query", "scan"},
     {"sentences", "snippets"},
-    {"config", "nearness", "prepared", "files", "text", "stopwatch", "versions"},
+    {"config", "dates", "nearness", "prepared", "files", "text", "stopwatch", "versions"},
     {"roles"},
     {"domain"},
     {"choices", "errors"},

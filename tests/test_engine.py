@@ -102,6 +102,13 @@ def test_as_many_hits_as_asked_for_come_back_through_a_filter(settings: Settings
             engine.search("restore a backup", filters=["state=old"])
 
 
+@pytest.mark.parametrize("mode", ["hybrid", "dense", "lexical"])
+def test_filters_that_no_document_meets_are_told(engine: Engine, mode: str) -> None:
+    found = engine.search("backup", mode=mode, filters=["type=bogus"])  # type: ignore[arg-type]
+    assert (found.hits, found.notices) == ((), ("no document has type=bogus; type is markdown",))
+    assert "no document has type=bogus; type is markdown" in engine.ask("backup", filters=["type=bogus"]).notices
+
+
 def test_every_hit_holds_a_quoted_phrase(engine: Engine) -> None:
     for mode in ("hybrid", "dense", "lexical"):
         result = engine.search('backup of the "web  Interface listens"', mode=mode)  # type: ignore[arg-type]

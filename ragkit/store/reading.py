@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ragkit.domain import JSON, Document, Passage
 from ragkit.domain.corpora import LedgerRow
 from ragkit.errors import CorpusEmpty, CorpusNotFound, StoreError
-from ragkit.filters import Filter, matches, parse, require_known
+from ragkit.filters import Fields, Filter, checked, matches, parse, unmet
 from ragkit.store import SCHEMA_VERSION
 from ragkit.store.packing import unpack
 from ragkit.store.records import (
@@ -276,19 +276,28 @@ class Store:
 
         Raises FilterError for an expression that cannot be read, or whose key no document has.
         """
-        conditions = [one for one in filters if isinstance(one, Filter)]
-        conditions += parse(one for one in filters if isinstance(one, str))
-        if not conditions:
+        if not filters:
             return None
-        known = versions or {}
-        require_known(conditions, [metadata for *_, metadata in self._fields(snapshot)], known.values())
-        return frozenset(
-            id
-            for id, path, title, format, metadata in self._fields(snapshot)
-            if matches(
-                conditions, path=path, title=title, format=format, metadata=metadata, doc_version=known.get(id, "")
-            )
-        )
+        conditions, documents = self._conditions(snapshot, filters, versions or {})
+        return frozenset(id for id, fields in documents if matches(conditions, fields))
+
+    def unmet(
+        self, snapshot: SnapshotRecord, filters: Sequence[str | Filter], versions: Mapping[int, str] | None = None
+    ) -> tuple[str, ...]:
+        """What to tell a user whose filters no document meets."""
+        conditions, documents = self._conditions(snapshot, filters, versions or {})
+        return unmet(conditions, [fields for _, fields in documents])
+
+    def _conditions(
+        self, snapshot: SnapshotRecord, filters: Sequence[str | Filter], versions: Mapping[int, str]
+    ) -> tuple[tuple[Filter, ...], list[tuple[int, Fields]]]:
+        """The filters as this corpus understands them, and every document by its id."""
+        found = [one for one in filters if isinstance(one, Filter)]
+        found += parse(one for one in filters if isinstance(one, str))
+        documents = self._fields(snapshot)
+        if versions:
+            documents = [(id, fields._replace(doc_version=versions.get(id, ""))) for id, fields in documents]
+        return checked(found, [fields.metadata for _, fields in documents], versions.values()), documents
 
     def chunks_of(self, snapshot: SnapshotRecord, documents: Iterable[int]) -> ChunkIds:
         """Ascending ids of the chunks of some documents."""
@@ -360,10 +369,10 @@ class Store:
     def _snapshot(self, row: Row) -> SnapshotRecord:
         return to_snapshot(row, self.directory / row["slug"])
 
-    def _read_fields(self, snapshot: SnapshotRecord) -> list[tuple[int, str, str, str, Mapping[str, JSON]]]:
+    def _read_fields(self, snapshot: SnapshotRecord) -> list[tuple[int, Fields]]:
         query = f"SELECT documents.* FROM documents WHERE {_seen('documents')}"
         return [
-            (row["id"], row["path"], row["title"], row["format"], decoded(row["metadata"]))
+            (row["id"], Fields(row["path"], row["title"], row["format"], decoded(row["metadata"])))
             for row in self._sql.rows(query, _view(snapshot))
         ]
 
