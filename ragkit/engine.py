@@ -99,10 +99,13 @@ class Engine:
 
     # ------------------------------------------------------------ ingest
 
-    def ingest(self, paths: Sequence[Path | str] = (), *, corpus: str = "", rebuild: bool = False) -> IngestReport:
+    def ingest(
+        self, paths: Sequence[Path | str] = (), *, corpus: str = "", rebuild: bool = False, like: str = ""
+    ) -> IngestReport:
         """Read files and folders into a corpus and publish it; only what changed is read again.
 
-        Without `paths` the corpus's own folders are read again. Raises CorpusEmpty when nothing matched.
+        Without `paths` the corpus's own folders are read again, and `like` another corpus its very documents are:
+        CorpusError where one has changed. Raises CorpusEmpty when nothing matched.
         """
         from ragkit.ingest import ingest
 
@@ -114,6 +117,7 @@ class Engine:
             code_embedder=lambda: self._opened.code_embedder,
             settings=self.settings,
             rebuild=rebuild,
+            like=like,
             progress=self.progress,
         )
         return dataclasses.replace(report, notices=self._opened.take_notices())

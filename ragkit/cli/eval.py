@@ -105,25 +105,16 @@ def retrieval(
     from ragkit.evaluation import datasets, metrics, run
 
     data = datasets.load(dataset, limit)
-    if len(embedders) > 1:
-        rerank = False if no_rerank else None
-        asked = {"mode": mode, "rerank": rerank, "names": names or metrics.retrieval_names(cutoff), "level": level}
+    rerank = False if no_rerank else None
+    names = names or tuple(metrics.retrieval_names(cutoff))
+    asked: dict[str, Any] = {"mode": mode, "rerank": rerank, "names": names, "level": level}
+    if embedders:
         _embedders(state, embedders, data, corpus, format_, out, asked)
         return
-    state.override("embed.model", embedders[0] if embedders else None)
     with state.engine() as engine:
         if data.corpus_file is not None and not corpus:
             corpus = run.prepare_corpus(engine, data)
-        report = run.run_retrieval(
-            engine,
-            data,
-            corpus=corpus,
-            mode=mode,
-            rerank=False if no_rerank else None,
-            names=names or metrics.retrieval_names(cutoff),
-            level=level,
-            progress=engine.progress,
-        )
+        report = run.run_retrieval(engine, data, corpus=corpus, progress=engine.progress, **asked)
     _show(report, format_, out)
 
 
@@ -310,7 +301,7 @@ def _embedders(
     out: Path | None,
     asked: dict[str, Any],
 ) -> None:
-    """Compare embedders, and show a row for each."""
+    """Compare embedders, and show a row for each; of one alone, its report."""
     from ragkit.engine import Engine
     from ragkit.evaluation import embedders
     from ragkit.files import write_whole
@@ -325,6 +316,9 @@ def _embedders(
             corpus=corpus,
             **asked,
         )
+    if len(found) == 1:
+        _show(found[0].report, format_, out)
+        return
     shown = embedders.to_json(found)
     if out is not None:
         write_whole(out, json.dumps(shown, indent=2, ensure_ascii=False).encode())

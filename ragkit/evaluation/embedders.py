@@ -1,7 +1,7 @@
 """Compare embedders over the same questions: each has an index of its own, kept for the next time.
 
 Knows the public API and datasets; knows nothing of models. What is embedded once is not embedded again, and how long
-it will take is measured on a sample before it begins.
+it will take is measured on a sample before it begins, if anything is to be embedded at all.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 SAMPLE = 48
 """Texts that are embedded to measure how fast an embedder is."""
+CHARACTERS_A_TOKEN = 4
+"""Of English, roughly: a document is cut to about the length of a chunk with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +58,8 @@ def compare(
 ) -> list[Measured]:
     """Search for every question with each embedder. `say` hears how long embedding will take, before it begins.
 
-    A BEIR set is ingested for each. Of a `corpus`, the folders are ingested anew for every embedder but the one that
-    it was ingested with, into a corpus named after both.
+    A BEIR set is ingested for each. Of a `corpus`, the very documents are ingested anew for every embedder but the
+    one that it was ingested with, into a corpus named after both. Raises CorpusError where one of them has changed.
     """
     found = []
     for name in dict.fromkeys(embedders):
@@ -78,14 +81,12 @@ def compare(
 
 def _own_corpus(engine: Engine, dataset: Dataset, corpus: str, name: str, say: Callable[[str], None]) -> str:
     """The corpus that the embedder searches, ingested now if it is not there yet."""
-    known = {status.corpus.name: status for status in engine.corpora()}
     if dataset.corpus_file is not None and not corpus:
-        if run.corpus_name(engine, dataset) not in known:
-            say(forecast(engine, name, (document.text for document in dataset.documents())))
-        return run.prepare_corpus(engine, dataset)
+        longest = CHARACTERS_A_TOKEN * engine.settings.chunk.size_tokens
+        with _forecasting(engine, name, (document.text[:longest] for document in dataset.documents()), say):
+            return run.prepare_corpus(engine, dataset)
     status = engine.status(corpus)
-    fingerprint = engine.embedder.fingerprint
-    if status.snapshot is None or status.snapshot.embedder == fingerprint:
+    if status.snapshot is None or status.snapshot.embedder == engine.embedder.fingerprint:
         return status.corpus.name
     own = f"{status.corpus.name}-{re.sub(r'[^A-Za-z0-9.]+', '-', name)}"
     if not status.corpus.roots:
@@ -93,26 +94,50 @@ def _own_corpus(engine: Engine, dataset: Dataset, corpus: str, name: str, say: C
             f"corpus {status.corpus.name} was made of no folder, so it cannot be ingested for {name}",
             "compare embedders on a BEIR set, or on a corpus of files",
         )
-    before = known.get(own)
-    if before is None or before.snapshot is None or before.snapshot.embedder != fingerprint:
-        texts = (text for _, text in engine.store.chunk_texts(status.snapshot))
-        say(forecast(engine, name, texts))
-    engine.ingest([root.path for root in status.corpus.roots], corpus=own)
+    with _forecasting(engine, name, (text for _, text in engine.store.chunk_texts(status.snapshot)), say):
+        engine.ingest(corpus=own, like=status.corpus.name)
+    paths = [
+        {record.path for record in engine.store.documents(engine.store.current_snapshot(one))}
+        for one in (status.corpus.name, own)
+    ]
+    if lost := sorted(paths[0] ^ paths[1]):
+        raise DatasetError(
+            f"{len(lost)} documents of corpus {status.corpus.name} could not be ingested for {name}: {lost[0]}, ...",
+            f"`ragkit corpus status {own}` says why",
+        )
     return own
 
 
-def forecast(engine: Engine, name: str, texts: Iterable[str]) -> str:
-    """How long an embedder will take, by the rate at which it embeds a sample of the texts."""
-    every = list(texts)
-    sample = every[:: max(1, len(every) // SAMPLE)][:SAMPLE] or ["nothing"]
+@contextmanager
+def _forecasting(engine: Engine, name: str, texts: Iterable[str], say: Callable[[str], None]) -> Iterator[None]:
+    """While the engine ingests: a forecast when it is known how many texts are to be embedded, if any are."""
+    shown, said = engine.progress, False
+
+    def heard(what: str, done: int, total: int) -> None:
+        nonlocal said
+        if what == "embed" and not said:
+            said = True
+            say(forecast(engine, name, list(texts), total))
+        if shown is not None:
+            shown(what, done, total)
+
+    engine.progress = heard
+    try:
+        yield
+    finally:
+        engine.progress = shown
+
+
+def forecast(engine: Engine, name: str, texts: Sequence[str], count: int) -> str:
+    """How long an embedder will take for `count` texts, by the rate at which it embeds a sample of such texts."""
+    sample = texts[:: max(1, len(texts) // SAMPLE)][:SAMPLE] or ["nothing"]
     engine.embedder.embed(sample[:1])  # which opens the model
     began = time.perf_counter()
     engine.embedder.embed(sample)
-    seconds = max(time.perf_counter() - began, 1e-6)
-    rate = sum(map(len, sample)) / seconds
-    left = sum(map(len, every)) / rate
+    rate = len(sample) / max(time.perf_counter() - began, 1e-6)
+    left = count / rate
     shown = f"{left:.0f} s" if left < 120 else f"{left / 60:.0f} min"
-    return f"{name}: about {shown} to embed {len(every):,} texts, at {len(sample) / seconds:.0f} a second"
+    return f"{name}: about {shown} to embed {count:,} texts, at {rate:.0f} a second"
 
 
 # ---------------------------------------------------------------- as text and JSON
@@ -130,13 +155,14 @@ def differences(found: Sequence[Measured]) -> list[Difference | None]:
 
 
 def to_json(found: Sequence[Measured]) -> dict[str, JSON]:
-    """The comparison as JSON values; docs/evaluation.md describes the keys."""
+    """The comparison as JSON values; docs/json.md describes the keys."""
     first = found[0].report
     return {
         "task": "embedders",
         "dataset": first.dataset,
         "questions": len(first.questions),
         "embedders": [_row(one, gain) for one, gain in zip(found, differences(found), strict=True)],
+        "notices": list(first.notices),
     }
 
 
@@ -158,7 +184,8 @@ def to_table(found: Sequence[Measured], *, markdown: bool = False) -> str:
     header = ["embedder", "dimensions", f"{main} (95 %)", f"against {found[0].embedder}", "p", *others, "ms a query"]
     rows = list(_cells(found, others))
     lines = piped([header, *rows]) if markdown else aligned([header, *rows])
-    return "\n".join([f"{first.dataset}, {len(first.questions)} questions", "", *lines])
+    notices = ["", *first.notices] if first.notices else []
+    return "\n".join([f"{first.dataset}, {len(first.questions)} questions", "", *lines, *notices])
 
 
 def _cells(found: Sequence[Measured], others: Sequence[str]) -> Iterator[list[str]]:

@@ -64,13 +64,15 @@ def ingest(
     settings: Settings,
     code_embedder: Callable[[], Embedder | None] = lambda: None,
     rebuild: bool = False,
+    like: str = "",
     progress: Progress | None = None,
 ) -> IngestReport:
     """Read files and folders into a corpus and publish it; only what changed is read again.
 
     `roots` join those that the corpus has; with none, its own are read again. The corpus is named by `corpus`, the
     settings, a corpus.toml or the first folder. `rebuild` reads and indexes everything anew, but embeds no text
-    twice. Source code is embedded by what `code_embedder` gives, which is asked once there is any.
+    twice. With `like`, the very documents of that corpus are read, whatever else its folders hold now; CorpusError
+    where one has changed. Source code is embedded by what `code_embedder` gives, which is asked once there is any.
     Raises CorpusEmpty when nothing matched, CorpusLocked while another process writes the corpus, UsageError
     for a path that is not there; a file that cannot be read is a row of the report, not an error.
     """
@@ -78,15 +80,18 @@ def ingest(
     tokenizing = _tokenizing(embedder)
     folders = [sources.open_folder(path) for path in roots]
     name = corpus or settings.corpus or next((folder.name or _name(folder.path) for folder in folders), "")
-    if not folders:
+    if not folders and not like:
         name = store.corpus(name).name
     with writer_lock(store.directory, name):
-        known = next((one for one in store.corpora() if one.name == name), None)
+        known = store.corpus(like) if like else next((one for one in store.corpora() if one.name == name), None)
         places = sources.placed(known.roots if known else (), folders)
         if not places:
             raise UsageError(f"corpus {name} has no folder to read", "run `ragkit ingest PATH --corpus " + name + "`")
         _tell(progress, "scan", 0, 0)
-        found, left_out, about = sources.look(places, settings.ingest, store.directory)
+        if like:
+            found, left_out, about = sources.again(store, like)
+        else:
+            found, left_out, about = sources.look(places, settings.ingest, store.directory)
         if not found:
             raise sources.nothing_matched(places, left_out)
         writer = CorpusWriter(store, name)

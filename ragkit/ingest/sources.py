@@ -17,12 +17,13 @@ corpus.toml lies in a folder that is ingested:
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ragkit.config import IngestSettings
 from ragkit.errors import CorpusEmpty, CorpusError, UsageError
@@ -30,6 +31,9 @@ from ragkit.loaders import EXTENSIONS
 from ragkit.loaders.quality import useless_name
 from ragkit.scan import Found, LeftOut, Rules, scan
 from ragkit.store import Root
+
+if TYPE_CHECKING:
+    from ragkit.store import DocumentRecord, Store
 
 CORPUS_FILE = "corpus.toml"
 _PROJECT_MARKS = (".git", "pyproject.toml", "ragkit.toml")
@@ -145,6 +149,31 @@ def look(
             else:
                 left_out[one.path] = one
     return found, left_out, about
+
+
+def again(store: Store, corpus: str) -> tuple[dict[str, Found], dict[str, LeftOut], dict[str, str]]:
+    """What `look` gives, of the very documents of a corpus. Raises CorpusError unless each is what was ingested."""
+    documents = list(store.documents(store.current_snapshot(corpus)))
+    found = {one.path: file for one in documents if (file := _unchanged(one)) is not None}
+    if changed := [one.path for one in documents if one.path not in found]:
+        shown = ", ".join(changed[:3]) + (", ..." if len(changed) > 3 else "")
+        raise CorpusError(
+            f"{len(changed)} of {len(documents)} documents of corpus {corpus} are not what was ingested: {shown}",
+            f"run `ragkit ingest --corpus {corpus}`, with the --include and --exclude that it was made with",
+        )
+    return found, {}, dict(store.corpus(corpus).about)
+
+
+def _unchanged(document: DocumentRecord) -> Found | None:
+    """A document's file, or None where it is gone or holds something else now."""
+    file = document.file
+    try:
+        state = file.stat()
+        same = (state.st_size, state.st_mtime_ns) == (document.size, document.mtime_ns)
+        same = same or hashlib.sha256(file.read_bytes()).hexdigest() == document.sha256
+    except OSError:
+        return None
+    return Found(document.path, file, state.st_size, state.st_mtime_ns) if same else None
 
 
 def _settings_of(root: Root) -> Folder:
