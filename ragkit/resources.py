@@ -256,7 +256,9 @@ class Resources:
         """The embedder, prepared now; but not one that could not search this snapshot anyway."""
         from ragkit.models import catalogue
 
-        snapshot.require_model(catalogue.get(self.settings.embed.model).name)
+        spec = catalogue.get(self.settings.embed.model)
+        if spec.role in ("", "embedder") and not spec.questions:  # opening any other says that it is no embedder
+            snapshot.require_model(spec.name)
         return self.embedder
 
     def snapshot(self, corpus: str) -> Snapshot:

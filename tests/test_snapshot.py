@@ -86,6 +86,11 @@ def test_snapshot_of_another_embedder_or_language_says_what_to_do(
             SnapshotError, match="hash-64, settings ask for hash-32; run `ragkit ingest --corpus docs`"
         ):
             opened.require_embedder(HashEmbedder(32))
+        command = (
+            "ragkit ingest --corpus docs --set embed.model=other`, or choose the former with --set embed.model=hash"
+        )
+        with pytest.raises(SnapshotError, match=command):
+            opened.require_model("other")
         with pytest.raises(SnapshotError, match="analysed for language english, settings ask for german"):
             _ = opened.lexical
 

@@ -100,18 +100,25 @@ class Snapshot:
 
     def require_model(self, name: str) -> None:
         """Raise SnapshotError unless the vectors are of the model of that name; `require_embedder` is stricter."""
-        if self.manifest.embedder.rpartition("-")[0] != name:
-            raise self._made_with_another(name)
+        if _model(self.manifest.embedder) != name:
+            raise self._made_with_another(name, name)
 
     def require_embedder(self, embedder: Embedder) -> None:
         """Raise SnapshotError unless the vectors are this embedder's."""
         if embedder.fingerprint != self.manifest.embedder:
-            raise self._made_with_another(embedder.fingerprint)
+            raise self._made_with_another(embedder.fingerprint, _model(embedder.fingerprint))
 
-    def _made_with_another(self, wanted: str) -> SnapshotError:
+    def _made_with_another(self, wanted: str, model: str) -> SnapshotError:
+        former, dimensions = _model(self.manifest.embedder), self._settings.embed.dimensions
+        command, instead = f"ragkit ingest --corpus {self.corpus}", ""
+        if model != former:  # said whole: the setting may be of one command alone
+            command += f" --set embed.model={model}"
+            instead = f", or choose the former with --set embed.model={former}"
+        if dimensions:
+            command += f" --set embed.dimensions={dimensions}"
         return SnapshotError(
             f"corpus {self.corpus} was ingested with embedder {self.manifest.embedder}, settings ask for {wanted}",
-            f"run `ragkit ingest --corpus {self.corpus}`, or choose the former with --set embed.model=NAME",
+            f"run `{command}`{instead}",
         )
 
     def close(self) -> None:
@@ -124,6 +131,11 @@ class Snapshot:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def _model(fingerprint: str) -> str:
+    """The name of the model in an embedder's fingerprint."""
+    return fingerprint.rpartition("-")[0]
 
 
 def open_snapshot(store: Store, corpus: str, settings: Settings) -> Snapshot:
