@@ -154,6 +154,15 @@ def test_sentences_that_bear_on_the_question_make_the_context_relevant() -> None
     assert scored(asked).values["ContextRelevancy"] == 1 / 4
 
 
+def test_near_is_what_lies_above_the_cosine_of_unrelated_texts() -> None:
+    asked = replace(QUESTION, text="How is the port changed?", answer=ANSWER.text)
+    plain, lifted = scored(asked).values, scored(asked, tools=replace(TOOLS, unrelated=0.2)).values
+    assert 0.0 < plain["SemanticSimilarity"] < 1.0
+    assert lifted["SemanticSimilarity"] == pytest.approx((plain["SemanticSimilarity"] - 0.2) / 0.8)
+    assert lifted["AnswerRelevancy"] < plain["AnswerRelevancy"]
+    assert scored(asked, tools=replace(TOOLS, unrelated=0.9)).values["ContextRelevancy"] == 0.0
+
+
 def test_a_second_faithfulness_stands_beside_the_first_and_its_failures_are_its_own() -> None:
     def check(claim: str, text: str, question: str) -> bool:
         if claim.startswith("Fish"):

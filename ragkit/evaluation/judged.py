@@ -21,6 +21,7 @@ from ragkit.evaluation.correctness import correctness
 from ragkit.evaluation.datasets import json_lines
 from ragkit.evaluation.metrics import exact_match, rouge_l, token_f1
 from ragkit.evaluation.progress import progressing
+from ragkit.nearness import nearness, unrelated_cosine
 
 if TYPE_CHECKING:
     from ragkit.roles import Embedder
@@ -84,11 +85,13 @@ def _preference(value: JSON, place: str) -> float:
 def metrics(embedder: Embedder, language: str = "english") -> dict[str, Metric]:
     """The metrics by name, the one that is to be compared with the others first. Each takes its best reference."""
 
+    unrelated = unrelated_cosine(embedder)
+
     def similarity(question: str, answer: str, references: Sequence[str]) -> float:
         if not answer.strip():
             return 0.0
         said, *vectors = embedder.embed([answer, *references])
-        return max(0.0, *(min(1.0, float(said @ vector)) for vector in vectors))
+        return max(nearness(float(said @ vector), unrelated) for vector in vectors)
 
     return {
         "AnswerCorrectness": lambda question, answer, refs: correctness(question, answer, refs, language).f1,
