@@ -50,6 +50,13 @@ def test_beir_folder_gives_judged_questions_and_documents(beir: Path) -> None:
     assert titled.text == "Only a title"
 
 
+def test_a_document_that_is_given_twice_is_named(beir: Path) -> None:
+    with (beir / "corpus.jsonl").open("a") as file:
+        file.write('{"_id": "d1", "text": "Once more."}\n')
+    with pytest.raises(DatasetError, match=r"corpus\.jsonl:\d+: the _id 'd1' is given twice"):
+        load(beir)
+
+
 def test_judgements_are_found_in_the_test_split(beir: Path) -> None:
     (beir / "qrels").mkdir()
     (beir / "qrels.tsv").rename(beir / "qrels" / "test.tsv")

@@ -141,13 +141,15 @@ def test_only_the_question_that_changed_is_computed_again(base: Settings, opened
 
 
 def test_a_new_label_is_scored_again_without_a_search(base: Settings, opened, experiment, questions) -> None:
-    carry_out(experiment, base, opened)
+    (first,) = carry_out(experiment, base, opened)
     write(
         questions, [{**QUESTIONS[0], "relevant": [{"path": "guide/ports.md", "quote": "port 8443"}]}, *QUESTIONS[1:]]
     )
     (again,) = carry_out(experiment, base, opened)
-    assert again.about["computed"] == 1
+    assert (again.about["computed"], again.about["asked"]) == (1, 0)
     assert len(opened.searched) == 2
+    seconds = [[one.seconds for one in run.report.questions] for run in (first, again)]
+    assert seconds[0] == seconds[1], "those of the search, not of the look into the store"
 
 
 def test_a_changed_document_is_searched_again(base: Settings, opened, experiment, docs: Path) -> None:
@@ -204,6 +206,7 @@ def test_a_grid_makes_one_run_for_each_combination(base: Settings, opened, exper
 def test_an_ingested_corpus_is_cut_again_beside_itself(base: Settings, opened, questions: Path, docs: Path) -> None:
     with opened(base) as engine:
         engine.ingest([docs], corpus="handbook")
+    (docs / "new.md").write_text("# New\n\nIt came later.\n", encoding="utf-8")
     plain = Experiment("plain", questions, corpus="handbook")
     usual, small = (
         carry_out(one, base, opened)[0] for one in (plain, replace(plain, settings={"chunk.size_tokens": 64}))
@@ -212,6 +215,9 @@ def test_an_ingested_corpus_is_cut_again_beside_itself(base: Settings, opened, q
     assert small.report.about["corpus"].startswith("eval-handbook-")
     with opened(base) as engine:
         assert engine.status("handbook").snapshot.name == usual.report.about["snapshot"]
+        assert engine.status(small.report.about["corpus"]).snapshot.documents == 2, (
+            "the very documents, and no others"
+        )
 
 
 def test_answers_are_kept_with_their_claims_and_sources(base: Settings, opened, experiment) -> None:

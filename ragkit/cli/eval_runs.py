@@ -84,7 +84,9 @@ def _show(found: Sequence[Run], format_: str) -> None:
         computed = one.about.get("computed", 0)
         click.echo(("\n" if at else "") + f"run {one.id}: {one.name}")
         click.echo(reports.to_markdown(one.report) if format_ == "md" else reports.to_text(one.report))
-        click.echo(f"{computed} of {len(one.report.questions)} questions were computed, the others known")
+        kept = computed - one.about.get("asked", computed)
+        scored = f", {kept} of them out of {one.report.task} that were known" if kept else ""
+        click.echo(f"{computed} of {len(one.report.questions)} questions were computed{scored}, the others known")
     if len(found) > 1 and format_ == "text":
         metric = found[0].primary
         rows = [(one.id, one.name, str(one.report.metrics[metric])) for one in found]

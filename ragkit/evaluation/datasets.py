@@ -110,7 +110,12 @@ def load(path: Path, limit: int | None = None) -> Dataset:
 
 def _load_beir(folder: Path) -> Dataset:
     corpus, queries, qrels = folder / "corpus.jsonl", folder / "queries.jsonl", _qrels_file(folder)
-    known = {_required(row, "_id", place) for place, row in json_lines(corpus)}
+    known: set[str] = set()
+    for place, row in json_lines(corpus):
+        id = _required(row, "_id", place)
+        if id in known:
+            raise DatasetError(f"{place}: the _id {id!r} is given twice", "leave one of the documents out")
+        known.add(id)
     judged = _read_qrels(qrels, known)
     questions = []
     for place, row in json_lines(queries):
@@ -238,10 +243,21 @@ def same_document(gold: str, path: str) -> bool:
     >>> same_document("install", "guide/install.md"), same_document("stall.md", "guide/install.md")
     (True, False)
     """
-    for candidate in (path, str(PurePosixPath(path).with_suffix("")) if "." in PurePosixPath(path).name else path):
-        if candidate == gold or candidate.endswith("/" + gold):
-            return True
-    return False
+    return gold in document_names(path)
+
+
+def document_names(path: str) -> Iterator[str]:
+    """What a gold path may call the document at the corpus's `path`.
+
+    >>> list(document_names("guide/install.md"))
+    ['guide/install.md', 'install.md', 'guide/install', 'install']
+    """
+    bare = str(PurePosixPath(path).with_suffix("")) if "." in PurePosixPath(path).name else path
+    for name in dict.fromkeys((path, bare)):
+        yield name
+        for at, character in enumerate(name):
+            if character == "/":
+                yield name[at + 1 :]
 
 
 def stands_at(gold: Gold, path: str, heading: Sequence[str], text: str) -> bool:

@@ -26,7 +26,8 @@ class Recorder:
 
     `recipe` says all that results depend on besides the question; hits behind the first `whole_hits` are kept
     without their text, where it is a number. What was searched and asked since the last
-    `restart` is in `searches` and `answers`, its keys in `keys`. Errors are not kept: they may pass.
+    `restart` is in `searches` and `answers`, its keys in `keys`. `asked` counts how often the engine was asked.
+    Errors are not kept: they may pass.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Recorder:
         self._kept = kept
         self._recipe = dict(recipe)
         self._fresh = fresh
+        self.asked = 0
         self.restart()
 
     def __getattr__(self, name: str) -> Any:
@@ -59,6 +61,7 @@ class Recorder:
         key = digest("search", self._recipe, query, options)
         found = self._known(key, SearchResult)
         if found is None:
+            self.asked += 1
             found = self._engine.search(query, **options)
             self._kept.keep(key, _lighter(found, self._whole_hits))
         self.searches.append(found)
@@ -69,6 +72,7 @@ class Recorder:
         key = digest("ask", self._recipe, question, options)
         found = self._known(key, Answer)
         if found is None:
+            self.asked += 1
             found = self._engine.ask(question, **options)
             self._kept.keep(key, pack(found))
         self.answers.append(found)

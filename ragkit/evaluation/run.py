@@ -6,6 +6,7 @@ nothing of indexes, models or files. A question that fails, or finds nothing, st
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -25,13 +26,14 @@ from ragkit.errors import (
     SnapshotError,
     StoreError,
 )
-from ragkit.evaluation import metrics, rankings
+from ragkit.evaluation import labels, metrics, rankings
 from ragkit.evaluation.answers import Instruments, score_answer
-from ragkit.evaluation.datasets import Dataset, Level, Question
+from ragkit.evaluation.datasets import Dataset, Gold, Level, Question
 from ragkit.evaluation.names import BESIDE, answer_names, worst_scores
 from ragkit.evaluation.progress import progressing
 from ragkit.evaluation.rankings import Ranking
 from ragkit.evaluation.report import Report, Scored
+from ragkit.nearness import unrelated_cosine
 from ragkit.verify import ASKING
 
 if TYPE_CHECKING:
@@ -69,13 +71,18 @@ def run_retrieval(
     names: Sequence[str] = metrics.RETRIEVAL,
     level: Level | None = None,
     progress: Progress | None = None,
+    checked: bool = True,
 ) -> Report:
-    """Search for every question that has gold, and score the rankings at the dataset's level."""
+    """Search for every question that has gold, and score the rankings at the dataset's level.
+
+    Labels that name nothing in the corpus are a notice of the report, if `checked`.
+    """
     level = level or dataset.level
     judged = judged_questions(dataset)
     depth = max(metrics.cutoff(name) for name in names)
     limit = depth if level == "passage" else depth * _HITS_PER_DOCUMENT
     ranked: dict[str, Ranking] = {}
+    missed: list[tuple[str, Gold]] = []
     snapshots: set[str] = set()
     for question in progressing(judged, "search", progress):
         began = time.perf_counter()
@@ -86,19 +93,26 @@ def run_retrieval(
         except RagkitError as error:
             ranked[question.id] = Ranking(seconds=time.perf_counter() - began, error=str(error))
             continue
-        seconds = time.perf_counter() - began
+        seconds = math.fsum(found.timings.values())  # its own, also of a search that was kept
         snapshots.add(found.snapshot)
-        units = rankings.rank(found.hits, question.relevant, level)[:depth]
+        units = rankings.rank(found.hits, question.relevant, level)
+        missed += [
+            (question.id, gold)
+            for unit, gold in rankings.units(question.relevant, level).items()
+            if unit not in units
+        ]
         ranked[question.id] = Ranking(
-            tuple(units), tuple(hit.passage.location for hit in found.hits[:depth]), seconds
+            tuple(units[:depth]), tuple(hit.passage.location for hit in found.hits[:depth]), seconds
         )
+    places = sum(len(rankings.units(question.relevant, level)) for question in judged)
+    nowhere = labels.notices(engine, corpus, missed, level, places) if checked else ()
     return rankings.score(
         dataset,
         {question.id: rankings.grades(question.relevant, level) for question in judged},
         ranked,
         names,
         about=_about(engine, corpus, snapshots, {"level": level, "mode": mode or engine.settings.retrieve.mode}),
-        notices=left_out(dataset, len(judged)),
+        notices=(*left_out(dataset, len(judged)), *nowhere),
     )
 
 
@@ -126,7 +140,7 @@ def run_answers(
         began = time.perf_counter()
         try:
             answer = engine.ask(question.text, corpus=corpus)
-            seconds = time.perf_counter() - began
+            seconds = answer.timings["total"]  # its own, also of an answer that was kept
             scores = score_answer(question, answer, tools)
         except SETUP:
             raise
@@ -182,6 +196,7 @@ def instruments(engine: Engine, corpus: str = "", faithfulness_engine: str = "fa
         lines=lines,
         min_support=engine.settings.verify.min_support,
         language=engine.settings.lexical.language,
+        unrelated=unrelated_cosine(engine.embedder),
         beside={name: beside} if name else {},
     )
 

@@ -12,15 +12,14 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from ragkit import config
 from ragkit.domain import JSON, LineIndex, Progress
 from ragkit.errors import CorpusError, DatasetError, RagkitError
-from ragkit.evaluation import datasets, fingerprints, metrics, run, runs
+from ragkit.evaluation import datasets, fingerprints, labels, metrics, rankings, run, runs
 from ragkit.evaluation import report as reports
-from ragkit.evaluation.datasets import Dataset, Level, Question
+from ragkit.evaluation.datasets import Dataset, Gold, Level, Question
 from ragkit.evaluation.experiments import Experiment
 from ragkit.evaluation.fingerprints import digest
 from ragkit.evaluation.names import answer_names
@@ -69,32 +68,27 @@ def carry_out(
 def corpus_for(engine: Engine, experiment: Experiment, dataset: Dataset, usual: Settings) -> str:
     """The corpus that is searched: the set's own, the experiment's documents, or an ingested one.
 
-    Where the experiment cuts or embeds an ingested corpus in another way than usual, its folders are read again
-    into a corpus beside it.
+    Where the experiment cuts or embeds an ingested corpus in another way than usual, its very documents are read
+    again into a corpus beside it.
     """
     if dataset.corpus_file is not None:
         return run.prepare_corpus(engine, dataset)
     chosen = engine.settings
     built_by = (chosen.chunk, chosen.ingest, chosen.lexical, engine.embedder.fingerprint)
     if experiment.documents:
-        documents = list(experiment.documents)
-        corpus = _slug(f"eval-{experiment.name}", built_by)
-    else:
-        record = engine.store.corpus(experiment.corpus or chosen.corpus)
-        same = (chosen.chunk, chosen.embed.model, chosen.lexical.language)
-        if same == (usual.chunk, usual.embed.model, usual.lexical.language):
-            return record.name
-        documents = list(dict.fromkeys(Path(root.described_in or root.path) for root in record.roots))
-        if not documents:
-            raise CorpusError(
-                f"corpus {record.name} has no folders to be read again, cut or embedded in another way",
-                "give the experiment its documents",
-            )
-        corpus = _slug(f"eval-{record.name}", built_by)
-    if missing := [str(path) for path in documents if not path.exists()]:
-        raise DatasetError(f"documents {', '.join(missing)} do not exist", "correct the experiment's paths")
-    engine.ingest(documents, corpus=corpus)
-    return corpus
+        if missing := [str(path) for path in experiment.documents if not path.exists()]:
+            raise DatasetError(f"documents {', '.join(missing)} do not exist", "correct the experiment's paths")
+        return engine.ingest(experiment.documents, corpus=_slug(f"eval-{experiment.name}", built_by)).corpus
+    record = engine.store.corpus(experiment.corpus or chosen.corpus)
+    same = (chosen.chunk, chosen.embed.model, chosen.lexical.language)
+    if same == (usual.chunk, usual.embed.model, usual.lexical.language):
+        return record.name
+    if not record.roots:
+        raise CorpusError(
+            f"corpus {record.name} has no folders to be read again, cut or embedded in another way",
+            "give the experiment its documents",
+        )
+    return engine.ingest(corpus=_slug(f"eval-{record.name}", built_by), like=record.name).corpus
 
 
 def _slug(name: str, built_by: object) -> str:
@@ -149,7 +143,8 @@ class Variant:
         whole = None if self.level == "passage" else SHOWN_HITS
         recorder = Recorder(self.engine, kept, recipe, whole_hits=whole, fresh=fresh)
         rows, computed = self._rows(kept, record, recorder, questions, keys, fresh, progress)
-        kept.finish(record.id, {**about, "computed": computed, "report": self._summary(rows)})
+        counts = {"computed": computed, "asked": recorder.asked}
+        kept.finish(record.id, {**about, **counts, "report": self._summary(rows)})
         return runs.load(str(record.id), self.engine.store)
 
     def _rows(
@@ -193,7 +188,7 @@ class Variant:
         if self.experiment.task == "answers":
             chosen = self.experiment.faithfulness_engine
             return run.run_answers(engine, alone, corpus=self.corpus, names=self.names, faithfulness_engine=chosen)
-        return run.run_retrieval(engine, alone, corpus=self.corpus, names=self.names, level=self.level)
+        return run.run_retrieval(engine, alone, corpus=self.corpus, names=self.names, level=self.level, checked=False)
 
     def _row(self, question: Question, report: Report, recorder: Recorder) -> dict[str, JSON]:
         row = next(iter(reports.question_rows(report)))
@@ -243,5 +238,17 @@ class Variant:
             "fingerprint": self.dataset.fingerprint,
             "names": list(self.names),
             "about": about,
-            "notices": list(run.left_out(self.dataset, len(rows))),
+            "notices": [*run.left_out(self.dataset, len(rows)), *self._nowhere(rows)],
         }
+
+    def _nowhere(self, rows: Sequence[JSON]) -> tuple[str, ...]:
+        """A notice of labels that name nothing in the corpus."""
+        if self.experiment.task == "answers":
+            return ()
+        missed = [
+            (row["id"], Gold(place["path"], tuple(place["heading"]), place["quote"]))
+            for row in rows
+            for place in row["trace"].get("missed", [])
+        ]
+        count = sum(len(rankings.units(question.relevant, self.level)) for question in self._questions())
+        return labels.notices(self.engine, self.corpus, missed, self.level, count)
