@@ -98,7 +98,7 @@ class _Search:
 
         clock, opened = self._clock, self._opened
         with clock("open"):
-            reranker = self._reranker() if rerank is not False else None
+            reranker = self._reranker() if rerank is not False and opened.settings.rerank.depth else None
         with clock("understand"):
             asked = self._understood(query)
             scope = self._scope(filters, asked)

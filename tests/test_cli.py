@@ -247,3 +247,8 @@ def test_broken_pipe_is_not_an_error(ingested: Ingested) -> None:
     command = f"{sys.executable} -m ragkit search backup | head -n 0"
     run = subprocess.run(["bash", "-c", command], env=ingested.environ, capture_output=True, text=True, check=False)
     assert run.stderr == ""
+
+
+def test_a_model_that_is_not_here_is_not_wrong(tmp_path: Path, plain_environment: Environment) -> None:
+    run = ragkit("models", "verify", f"path:{tmp_path / 'nowhere'}", environ=plain_environment)
+    assert (run.returncode, run.stdout.split("  ")[0]) == (0, "not here"), run.stderr

@@ -206,6 +206,21 @@ def test_the_default_cross_encoder_reads_what_it_finds_and_leaves_lexical_search
         assert engine.search("changing the port", mode="lexical").reranker == ""
 
 
+def test_a_reranker_that_rescores_nothing_is_not_named(settings: Settings, docs: Path) -> None:
+    settings = config.replace(settings, {"rerank.depth": 0})
+    with Engine(settings, embedder=HashEmbedder(), reranker=OverlapReranker()) as engine:
+        engine.ingest([docs], corpus="docs")
+        assert engine.search("changing the port").reranker == ""
+
+
+def test_a_model_that_is_no_embedder_is_refused_as_such(settings: Settings, docs: Path) -> None:
+    with Engine(settings, embedder=HashEmbedder()) as engine:
+        engine.ingest([docs], corpus="docs")
+    asked = config.replace(settings, {"embed.model": CROSS_ENCODER, "models.directory": str(docs / "none")})
+    with Engine(asked) as engine, pytest.raises(ModelUnsuitable, match="is a model for another role \\(reranker\\)"):
+        engine.search("changing the port")
+
+
 def test_reranker_has_the_last_word_and_is_named(settings: Settings, docs: Path) -> None:
     with Engine(settings, embedder=HashEmbedder(), reranker=OverlapReranker()) as engine:
         engine.ingest([docs], corpus="docs")

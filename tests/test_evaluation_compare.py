@@ -53,6 +53,12 @@ def test_the_same_settings_with_other_seeds_pass_twenty_times_of_twenty() -> Non
     assert "worse" not in verdicts
 
 
+def test_a_setting_that_a_run_leaves_out_is_not_set() -> None:
+    scores = noisy(0).report.questions
+    old, new = (made({one.id: one.scores for one in scores}, **given) for given in ({"rerank.depth": 20}, {}))
+    assert "rerank.depth: 20 -> not set" in compare_text.to_text(compare(old, new))
+
+
 def test_a_real_drop_is_found_and_its_questions_are_named() -> None:
     found = compare(noisy(0), noisy(1, shift=-0.3), alpha=GATE_ALPHA)
     assert [one.metric for one in found.dropped] == list(NAMES)

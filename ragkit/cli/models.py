@@ -130,13 +130,15 @@ def prepare(
 @pass_state
 def verify(state: State, names: tuple[str, ...], format_: str) -> int:
     """Compare the sha256 of every file that is here. Exits 1 when one is wrong."""
-    from ragkit.errors import RagkitError
+    from ragkit.errors import ModelNotFound, RagkitError
     from ragkit.models import resolve
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name, _ in chosen(names, state.settings):
         try:
             found = resolve.verify(name, state.settings.models_directory)
+        except ModelNotFound as error:
+            rows.append({"name": name, "ok": None, "detail": str(error)})
         except RagkitError as error:
             rows.append({"name": name, "ok": False, "detail": str(error)})
         else:
@@ -144,8 +146,9 @@ def verify(state: State, names: tuple[str, ...], format_: str) -> int:
     if format_ == "json":
         emit({"models": rows})
     else:
-        click.echo(table(["ok" if r["ok"] else "WRONG", r["name"], r["detail"]] for r in rows))
-    return 0 if all(row["ok"] for row in rows) else 1
+        spelled = {True: "ok", False: "WRONG", None: "not here"}
+        click.echo(table([spelled[r["ok"]], r["name"], r["detail"]] for r in rows))
+    return 1 if any(row["ok"] is False for row in rows) else 0
 
 
 @models.command()

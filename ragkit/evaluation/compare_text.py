@@ -143,12 +143,17 @@ def _remarks(found: Comparison) -> list[str]:
     ]
     if more := [one.metric for one in found.too_small[TOLD:]]:
         lines.append(f"too few to tell, too: {', '.join(more)}")
-    lines += [f"{key}: {old} -> {new}" for key, (old, new) in found.settings.items()]
+    lines += [f"{key}: {spell_setting(old)} -> {spell_setting(new)}" for key, (old, new) in found.settings.items()]
     old, new = found.old.report.seconds, found.new.report.seconds
     lines.append(
         f"seconds a question: median {old['p50']:.3f} -> {new['p50']:.3f}, 95 % {old['p95']:.3f} -> {new['p95']:.3f}"
     )
     return [*lines, *found.notices]
+
+
+def spell_setting(value: JSON) -> JSON:
+    """A setting as people read it; a run leaves out those of a part that is switched off."""
+    return "not set" if value is None else value
 
 
 def _got(count: int, what: str, examples: int) -> str:

@@ -14,7 +14,7 @@ from ragkit.domain import JSON
 from ragkit.evaluation import charts, figures
 from ragkit.evaluation.commands import why_not
 from ragkit.evaluation.compare import Comparison
-from ragkit.evaluation.compare_text import named, spell_p
+from ragkit.evaluation.compare_text import named, spell_p, spell_setting
 from ragkit.evaluation.metrics import Interval
 from ragkit.evaluation.names import COSTS, lower_is_better
 from ragkit.evaluation.report import Scored
@@ -89,7 +89,8 @@ def _verdict(found: Comparison) -> str:
             "No real difference was found." + (f" Too few questions to tell: {escape(small)}." if small else "")
         )
     changed = ", ".join(
-        f"<code>{escape(key)}</code> {escape(str(a))} → {escape(str(b))}" for key, (a, b) in found.settings.items()
+        f"<code>{escape(key)}</code> {escape(str(spell_setting(a)))} → {escape(str(spell_setting(b)))}"
+        for key, (a, b) in found.settings.items()
     )
     settings = f"<p>Changed: {changed}</p>" if changed else "<p>The settings and models are the same.</p>"
     moved = (
