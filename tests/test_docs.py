@@ -80,6 +80,23 @@ def test_every_command_is_described() -> None:
     assert [path for path in sorted(all_commands() - {"ragkit"}) if f"### `{path}`" not in text] == []
 
 
+def test_commands_without_json_are_named() -> None:
+    from ragkit.cli.main import cli
+
+    without = set()
+    for path in all_commands():
+        command: click.Command = cli
+        for name in path.split()[1:]:
+            assert isinstance(command, click.Group)
+            found = command.get_command(click.Context(command), name)
+            assert found is not None
+            command = found
+        if not isinstance(command, click.Group) and not any("--format" in one.opts for one in command.params):
+            without.add(path.removeprefix("ragkit "))
+    named, _ = page("json.md").split("which print paths", 1)
+    assert set(re.findall("`([a-z][a-z ]*[a-z])`", named)) == without
+
+
 def shown_commands(text: str) -> list[str]:
     """`ragkit ...` in code: fenced, indented or between backticks."""
     fenced = "\n".join(FENCED.findall(text))
