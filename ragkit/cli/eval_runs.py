@@ -85,7 +85,8 @@ def _show(found: Sequence[Run], format_: str) -> None:
         click.echo(("\n" if at else "") + f"run {one.id}: {one.name}")
         click.echo(reports.to_markdown(one.report) if format_ == "md" else reports.to_text(one.report))
         kept = computed - one.about.get("asked", computed)
-        scored = f", {kept} of them out of {one.report.task} that were known" if kept else ""
+        what = "answers" if one.report.task == "answers" else "searches"
+        scored = f", {kept} of them from {what} that were known" if kept else ""
         click.echo(f"{computed} of {len(one.report.questions)} questions were computed{scored}, the others known")
     if len(found) > 1 and format_ == "text":
         metric = found[0].primary
