@@ -165,7 +165,7 @@ class RerankSettings:
         f"hub:ORG/NAME@REV or path:DIR; auto: {CROSS_ENCODER} where it is here, else sentences; or none.",
     )
     engine: Literal["auto", "onnx", "sentence-transformers"] = setting("auto", "As for the embedder.")
-    depth: int = setting(20, "How many fused hits are rescored.", low=1)
+    depth: int = setting(20, "How many fused hits are rescored.", low=0)
     weight: float = setting(
         0.0,
         "Weight of the reranker's score, the one before it having the rest; 0 takes what suits the reranker.",
