@@ -52,7 +52,7 @@ def test_wrong_value_is_refused(override: str, message: str) -> None:
         ("context.diversity", -3, "a number from 0 to 1"),
         ("retrieve.dense_weight", 1.01, "a number from 0 to 1"),
         ("verify.min_support", "nan", "a number from 0 to 1"),
-        ("rerank.depth", -5, "a whole number from 1"),
+        ("rerank.depth", -5, "a whole number from 0"),
         ("rerank.weight", 2, "a number from 0 to 1"),
         ("retrieve.candidates", 0, "a whole number from 1"),
         ("chunk.size_tokens", -1, "a whole number from 8"),
