@@ -117,7 +117,7 @@ def compare(settings: Settings, dataset: Dataset, corpus: str) -> dict[str, Repo
     found = {}
     with Engine(settings) as engine:
         plain = cast("Engine", PlainFusion(engine, corpus))
-        tell(FLOOR, run.run_retrieval(plain, dataset, corpus=corpus, names=NAMES), found)
+        tell(FLOOR, run.run_retrieval(plain, dataset, corpus=corpus, names=NAMES, checked=False), found)
     for variant, (mode, overrides) in VARIANTS.items():
         with Engine(config.replace(settings, overrides)) as engine:
             tell(variant, run.run_retrieval(engine, dataset, corpus=corpus, mode=mode, names=NAMES), found)
