@@ -278,7 +278,7 @@ class _Search:
             allowed=allowed,
             words=words,
             group_of=snapshot.duplicates.group_of if settings.duplicates == "once" else None,
-            boilerplate=snapshot.duplicates.boilerplate(snapshot.manifest.documents),
+            boilerplate=snapshot.boilerplate,
             documents=snapshot.documents if settings.document_share else None,
             expansion=expansion,
         )

@@ -13,6 +13,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -97,6 +98,11 @@ class Snapshot:
             if self._lexical is None:
                 self._lexical = lexical.open_lexical(self.record.directory / LEXICAL_FOLDER, self.manifest.lexical)
             return self._lexical
+
+    @cached_property
+    def boilerplate(self) -> frozenset[int]:
+        """The chunks that tell nothing of their document, for many documents have them."""
+        return self.duplicates.boilerplate(self.manifest.documents)
 
     def require_model(self, name: str) -> None:
         """Raise SnapshotError unless the vectors are of the model of that name; `require_embedder` is stricter."""

@@ -55,7 +55,7 @@ class Candidate:
     reason: str = ""
     path: Path | None = field(default=None, repr=False)
 
-    def asread_object(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """Without the temporary path."""
         values = asdict(self)
         del values["path"]
@@ -127,7 +127,7 @@ def prepare_onnx(
         "chosen": chosen.name,
         **unrelated,
         "reference": reference,
-        "candidates": [candidate.asread_object() for candidate in (*baseline, *candidates)],
+        "candidates": [candidate.as_json() for candidate in (*baseline, *candidates)],
     }
 
 
