@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import tomllib
-import types
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from typing import Any, Literal
 
 from ragkit.choices import Expand, ExpansionMethod, Mode
 from ragkit.errors import SettingsError
+from ragkit.setting_types import coerce, in_words
 
 PROJECT_FILE = "ragkit.toml"
 
@@ -467,41 +467,11 @@ def _split_override(text: str) -> tuple[str, str]:
 def _checked(key: str, value: Any, kind: Any, origin: str) -> Any:
     """The value as the setting's type holds it, within its range; SettingsError otherwise."""
     wrong = SettingsError(f"setting {key} must be {_allowed(key, kind)}, not {value!r} (from {origin})")
-    found = _coerce(value, kind, wrong)
+    found = coerce(value, kind, wrong)
     low, high = range_of(key)
     if (low is not None and not found >= low) or (high is not None and not found <= high):  # NaN is in no range
         raise wrong
     return found
-
-
-def _coerce(value: Any, kind: Any, wrong: SettingsError) -> Any:
-    origin_type = typing.get_origin(kind)
-    if origin_type is Literal:
-        if value in typing.get_args(kind):
-            return value
-        raise wrong
-    if origin_type is tuple:
-        if isinstance(value, str):
-            value = [part.strip() for part in value.split(",") if part.strip()]
-        if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
-            return tuple(value)
-        raise wrong
-    if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
-        return value
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, str):
-        raise wrong
-    if kind is bool:
-        if value.lower() in ("1", "true", "yes", "on"):
-            return True
-        if value.lower() in ("0", "false", "no", "off"):
-            return False
-        raise wrong
-    try:
-        return kind(value)
-    except ValueError as error:
-        raise wrong from error
 
 
 def _allowed(key: str, kind: Any) -> str:
@@ -512,17 +482,7 @@ def _allowed(key: str, kind: Any) -> str:
     """
     low, high = range_of(key)
     from_ = "" if low is None else f" from {low}"
-    return f"{_kind_name(kind)}{from_}{'' if high is None else f' to {high}'}"
-
-
-def _kind_name(kind: Any) -> str:
-    if typing.get_origin(kind) is Literal:
-        return " or ".join(str(value) for value in typing.get_args(kind))
-    if typing.get_origin(kind) is tuple:
-        return "a list of strings"
-    if isinstance(kind, types.UnionType):
-        return str(kind)
-    return {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}[kind]
+    return f"{in_words(kind)}{from_}{'' if high is None else f' to {high}'}"
 
 
 def suggest(key: str) -> str:

@@ -44,7 +44,7 @@ ROWS = [
     {"config", "dates", "nearness", "prepared", "files", "text", "stopwatch", "versions"},
     {"roles"},
     {"domain"},
-    {"choices", "errors"},
+    {"choices", "errors", "setting_types"},
 ]
 LEVEL = {name: level for level, row in enumerate(ROWS) for name in row}
 
