@@ -120,7 +120,7 @@ class Engine:
             like=like,
             progress=self.progress,
         )
-        return dataclasses.replace(report, notices=self._opened.take_notices())
+        return dataclasses.replace(report, notices=(*report.notices, *self._opened.take_notices()))
 
     def ingest_documents(self, documents: Iterable[Document], *, corpus: str) -> IngestReport:
         """Make a corpus of documents that lie in no folder; they replace what the corpus held."""
@@ -135,7 +135,7 @@ class Engine:
             settings=self.settings,
             progress=self.progress,
         )
-        return dataclasses.replace(report, notices=self._opened.take_notices())
+        return dataclasses.replace(report, notices=(*report.notices, *self._opened.take_notices()))
 
     # ------------------------------------------------------------ corpora
 

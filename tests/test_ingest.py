@@ -165,6 +165,19 @@ def test_a_file_included_by_its_name_is_read_whatever_it_holds(corpus: Corpus) -
     assert corpus.reason("app.min.js") == "minified: its name ends in .min.js"
 
 
+def test_files_with_broken_front_matter_are_read_and_told(corpus: Corpus) -> None:
+    for at in range(5):
+        corpus.write(f"b{at}.md", "---\ntitle: A\nowner: team: docs\n---\nSome text.\n")
+    assert corpus.run()["b0.md"] == "added"
+    assert "no valid YAML: line 3" in corpus.reason("b0.md")
+    told = corpus.report.notices
+    assert told[0].startswith("b0.md: front matter is no valid YAML") and told[3].startswith(
+        "and so with 2 more files"
+    )
+    corpus.run()
+    assert not corpus.report.notices
+
+
 def test_unchanged_folder_publishes_nothing_and_reads_nothing(corpus: Corpus) -> None:
     corpus.write("a.md", "# Alpha\n\nFirst text.\n")
     corpus.write("empty.md", "")

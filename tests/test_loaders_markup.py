@@ -121,14 +121,29 @@ def test_headings_read_as_a_reader_sees_them(source: str, plain: str) -> None:
     ],
 )
 def test_front_matter_becomes_json_metadata(text: str, metadata: dict[str, object]) -> None:
-    assert front_matter(text + "body") == (metadata, len(text))
+    assert front_matter(text + "body")[:2] == (metadata, len(text))
 
 
 @pytest.mark.parametrize(
     "text", ["---\nwords\n---\nmore", "no", "---\nNote: see\n\nThis is prose.\n\n---\n", "--- \n"]
 )
 def test_a_rule_at_the_top_is_no_front_matter(text: str) -> None:
-    assert front_matter(text) == ({}, 0)
+    assert front_matter(text) == ({}, 0, "")
+
+
+@pytest.mark.parametrize(
+    ("head", "complaint"),
+    [
+        ("---\ntitle: A\nowner: team: docs\n---\n", "no valid YAML: line 3: mapping values"),
+        ("---\ntitle: A\n\tb: 1\n---\n", "no valid YAML: line 3"),
+        ("+++\ntitle = A\n+++\n", "no valid TOML"),
+        ("---\ntitle: A\n---\n", ""),
+        ("+++\ntitle = 'A'\n+++\n", ""),
+    ],
+)
+def test_front_matter_that_is_broken_is_complained_of(head: str, complaint: str) -> None:
+    found = load(f"{head}Some text.\n".encode(), "a.md").complaint
+    assert complaint in found and bool(found) == bool(complaint)
 
 
 def test_front_matter_can_neither_build_objects_nor_explode() -> None:
@@ -140,6 +155,41 @@ def test_front_matter_can_neither_build_objects_nor_explode() -> None:
 
 
 # ---------------------------------------------------------------- plain text
+
+
+def test_underlined_lines_of_plain_text_are_headings() -> None:
+    table = "Name\n----  ----\na     1\n"
+    text = f"=====\nTitle\n=====\n\nIntro.\n\nFirst part\n----------\nWords.\n\n{table}\nNext\n~~~~\nMore.\n"
+    document = load(text.encode(), "notes.txt")
+    assert document.title == "Title"
+    assert [section.heading for section in document.sections] == [
+        ("Title",),
+        ("Title", "First part"),
+        ("Title", "First part", "Next"),
+    ]
+    assert document.sections[1].anchor == "first-part"
+    shown = [(block.kind, document.text[block.start : block.end]) for block in document.blocks]
+    assert shown[:4] == [
+        ("heading", "=====\nTitle\n====="),
+        ("paragraph", "Intro."),
+        ("heading", "First part\n----------"),
+        ("paragraph", "Words."),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ("git-gc(1)\n=========\n\nNAME\n----\n", "git-gc(1)"),
+        ("Release Notes\n\nText.\n", "Release Notes"),
+        ("See the manual for\nmore of this.\n", "notes"),
+        ("Format: https://example.org/1.0/\nSource: here\n", "notes"),
+        ("From someone@example.org Thu Jul 22\nFlags: 10\n", "notes"),
+        ("A whole sentence stands here.\n", "notes"),
+    ],
+)
+def test_the_title_of_plain_text(text: str, title: str) -> None:
+    assert load(text.encode(), "notes.txt").title == title
 
 
 def test_text_with_standing_headings_is_read_as_markdown() -> None:

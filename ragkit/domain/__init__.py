@@ -110,6 +110,8 @@ class Document:
     sections: tuple[Section, ...] = ()
     blocks: tuple[Block, ...] = ()
     lines: LineMap = LineMap()
+    complaint: str = ""
+    """What is wrong with the file, though it could be read. It is told while ingesting, and not stored."""
 
     def section_at(self, offset: int) -> Section | None:
         """The section that holds the character at `offset`."""

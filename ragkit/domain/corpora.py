@@ -45,7 +45,7 @@ class IngestReport:
     seconds: float
     rows: tuple[LedgerRow, ...] = ()
     notices: tuple[str, ...] = ()
-    """What a user should know of the models that were used."""
+    """What a user should know of the files that were read and the models that were used."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,10 @@ but was ingested before keeps its earlier version, and its ledger row says so.
 from __future__ import annotations
 
 import errno
-import hashlib
-import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
@@ -31,7 +29,7 @@ from ragkit.index import building, lexical, snapshot
 from ragkit.index.dense import FLAT, IVF
 from ragkit.index.lock import writer_lock
 from ragkit.index.manifest import DERIVED
-from ragkit.ingest import sources
+from ragkit.ingest import recipe, sources
 from ragkit.loaders.pool import read_all
 from ragkit.loaders.worker import Job, Read, storable
 from ragkit.roles import Embedder, Tokenizer
@@ -48,6 +46,8 @@ BATCH_TEXTS = 256
 """Texts that are embedded before their vectors are committed."""
 SETTLED_NS = 2_000_000_000
 """A file changed this shortly before it was read may change again without its time showing it."""
+TOLD = 3
+"""So many files with something wrong are named in notices."""
 KEPT = "the version ingested before keeps answering"
 
 
@@ -143,7 +143,7 @@ class _Run:
         self._writer = writer
         self._embedder = embedder
         self._open_code_embedder = code_embedder
-        self._recipe = cache(partial(_recipe, settings, embedder))
+        self._recipe = cache(partial(recipe.recipe, settings.chunk, embedder))
         self._settings = settings
         self._rebuild = rebuild
         self._progress = progress
@@ -153,13 +153,14 @@ class _Run:
         self._snapshot = self._resumed
         self._seen: dict[str, SeenFile] = {}
         self._renamed: set[str] = set()
+        self._complained: dict[str, str] = {}
         """Former paths of files that lie elsewhere now."""
         self._batch: list[NewDocument] = []
         self._embedded = 0
 
     def finish(self, started: float, read: Callable[[], None]) -> IngestReport:
         """Read, embed and publish, and write the ledger however it ends."""
-        ingest = self._writer.begin_ingest(_code())
+        ingest = self._writer.begin_ingest(recipe.code())
         state, message, current = "interrupted", "", None
         try:
             read()
@@ -187,13 +188,21 @@ class _Run:
             embedded=self._embedded,
             seconds=time.perf_counter() - started,
             rows=tuple(seen.row for seen in self._ledger()),
+            notices=self._complaints(),
         )
+
+    def _complaints(self) -> tuple[str, ...]:
+        """The first of what is wrong with files that were read all the same, and how many more there are."""
+        told = [f"{path}: {complaint}" for path, complaint in self._complained.items()]
+        more = len(told) - TOLD
+        rest = f"and so with {more} more {'file' if more == 1 else 'files'}; --format json lists every one"
+        return (*told[:TOLD], *([rest] if more > 0 else []))
 
     # ------------------------------------------------------------ reading
 
     def read_files(self, found: dict[str, Found], left_out: dict[str, LeftOut]) -> None:
         """Bring the rows of the corpus in line with the files that a scan found."""
-        before = {} if self._rebuild else self._writer.skipped_before(_code())
+        before = {} if self._rebuild else self._writer.skipped_before(recipe.code())
         jobs: list[Job] = []
         for path, file in sorted(found.items()):
             document, skipped = self._known.get(path), before.get(path)
@@ -219,7 +228,7 @@ class _Run:
         """Bring the rows of the corpus in line with documents that come from no files."""
         for at, document in enumerate(documents):
             document = storable(document)
-            digest = _digest(document)
+            digest = recipe.digest(document)
             known = self._known.get(document.path)
             if known and (known.sha256, known.recipe) == (digest, self._recipe_of(document.format)):
                 self._unchanged(known)
@@ -275,6 +284,9 @@ class _Run:
         elif not known and (former := gone.pop(result.sha256, None)):
             outcome, reason = "renamed", f"from {former.path}"
             self._renamed.add(former.path)
+        if document.complaint:
+            self._complained[job.path] = document.complaint
+            reason = "; ".join(filter(None, (reason, document.complaint)))
         self._note(job.path, outcome, reason, result, len(chunks))
         self._batch.append(
             NewDocument(
@@ -403,7 +415,7 @@ class _Run:
         _tell(self._progress, "publish", 0, record.chunks)
         base = None if self._rebuild else current
         settings = self._settings
-        building.build(self._writer, record, base, _code(), settings.dense, settings.lexical)
+        building.build(self._writer, record, base, recipe.code(), settings.dense, settings.lexical)
         self._writer.publish(record)
         snapshot.collect(self._writer, settings.store.keep_snapshots)
         _tell(self._progress, "publish", record.chunks, record.chunks)
@@ -449,32 +461,6 @@ def _tokenizing(embedder: Embedder) -> TokenizingEmbedder:
             "choose another with --set embed.model=NAME",
         )
     return cast(TokenizingEmbedder, embedder)
-
-
-def _recipe(settings: Settings, embedder: TokenizingEmbedder, reader: str) -> str:
-    """Hash of all that decides a document's chunks, and what embeds them, besides its file."""
-    parts = [
-        _code(),
-        asdict(settings.chunk),
-        embedder.fingerprint,
-        embedder.max_tokens,
-        *([reader] if reader else []),
-    ]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-@cache
-def _code() -> str:
-    """Hash of the code that reads and cuts files; no version number to forget to raise when it changes."""
-    package = Path(__file__).parents[1]
-    parts = (package / name for name in ("domain/__init__", "text", "sentences", "chunking", "loaders"))
-    files = [file for part in parts for file in (part.rglob("*.py") if part.is_dir() else [part.with_suffix(".py")])]
-    return hashlib.sha256(b"".join(file.read_bytes() for file in sorted(files))).hexdigest()[:16]
-
-
-def _digest(document: Document) -> str:
-    """sha256 of all that a document given without a file consists of."""
-    return hashlib.sha256(json.dumps(asdict(document), sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _trusted(mtime_ns: int) -> int:

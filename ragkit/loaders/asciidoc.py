@@ -22,13 +22,14 @@ _INLINE = re.compile(r"(?:link:|xref:|<<)[^\[,>]*[\[,]([^\]>]*)(?:\]|>>)|([*_`+#
 def load_asciidoc(data: bytes, path: str) -> Document:
     """Headings of the `=` form become sections; `----` and its like keep their content in one block."""
     text = decode(data, path)
-    metadata, body = front_matter(text)
+    metadata, body, complaint = front_matter(text)
     blocks, headings, attributes = _parse(text, body)
     spans = [(0, body)] if body else []
     filled = tuple(fill_gaps(text, blocks, [*spans, *attributes[1]], "paragraph"))
     title = metadata.get("title") or (headings[0].text if headings else "")
     merged = with_date({**attributes[0], **metadata})
-    return Document(path, text, "asciidoc", str(title), merged, sections(headings, len(text)), filled)
+    found = sections(headings, len(text))
+    return Document(path, text, "asciidoc", str(title), merged, found, filled, complaint=complaint)
 
 
 def _parse(text: str, body: int) -> tuple[list[Block], list[Heading], tuple[dict[str, JSON], list[tuple[int, int]]]]:

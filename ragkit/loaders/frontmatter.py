@@ -10,7 +10,7 @@ import math
 import re
 import tomllib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from ragkit.domain import JSON
 
@@ -25,23 +25,34 @@ _MOST_VALUES = 2_000
 _DEEPEST = 12
 
 
-def front_matter(text: str) -> tuple[dict[str, JSON], int]:
-    """(metadata, offset of the first character after the front matter); ({}, 0) where there is none.
+class FrontMatter(NamedTuple):
+    """The head of a page. `end` is the offset of the first character after it, 0 where there is none."""
+
+    metadata: dict[str, JSON]
+    end: int
+    complaint: str = ""
+    """What is wrong with it, for the user."""
+
+
+def front_matter(text: str) -> FrontMatter:
+    """What stands at the head of a page.
 
     A head that its own format rejects still counts as one when it starts with a key: its plain
     `key: value` lines are kept.
     """
     match = _HEAD.match(text)
     if not match or (match[2].strip() and not _KEY.match(match[2])):
-        return {}, 0
-    raw = match[2]
-    values = _parse(raw, toml=match[1] == "+++") if len(raw) <= _LARGEST else None
-    if values is None:
+        return FrontMatter({}, 0)
+    raw, complaint = match[2], ""
+    try:
+        values = _parse(raw, toml=match[1] == "+++")
+    except ValueError as error:
         if _UNLIKE.search(raw):  # a rule, a paragraph that starts "Note:", another rule
-            return {}, 0
+            return FrontMatter({}, 0)
         values = {key: value.strip("\"' ") for key, value in _SIMPLE.findall(raw[:_LARGEST])}
+        complaint = f"front matter is {error}; only plain lines of it were read"
     metadata = plain(values)
-    return with_date(metadata if isinstance(metadata, dict) else {}), match.end()
+    return FrontMatter(with_date(metadata if isinstance(metadata, dict) else {}), match.end(), complaint)
 
 
 def with_date(metadata: dict[str, JSON]) -> dict[str, JSON]:
@@ -90,17 +101,25 @@ def _plain(value: Any, budget: list[int], depth: int) -> JSON:
     return _plain(str(value), budget, depth)
 
 
-def _parse(raw: str, *, toml: bool) -> Mapping[str, Any] | None:
+def _parse(raw: str, *, toml: bool) -> Mapping[str, Any]:
+    """Raises ValueError with what is wrong."""
+    if len(raw) > _LARGEST:
+        raise ValueError(f"larger than {_LARGEST // 1024} KiB")
     if toml:
         try:
             return tomllib.loads(raw)
-        except (tomllib.TOMLDecodeError, RecursionError, ValueError):
-            return None
+        except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
+            raise ValueError(f"no valid TOML: {error}") from error
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         values = yaml.load(raw, Loader=loader)
-    except (yaml.YAMLError, RecursionError, ValueError, TypeError, AttributeError, OverflowError):
-        return None
-    return {} if values is None else values if isinstance(values, Mapping) else None
+    except yaml.MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 2}: " if error.problem_mark else ""  # the head's first is ---
+        raise ValueError(f"no valid YAML: {line}{error.problem}") from error
+    except (yaml.YAMLError, RecursionError, ValueError, TypeError, AttributeError, OverflowError) as error:
+        raise ValueError(f"no valid YAML: {' '.join(str(error).split())[:100]}") from error
+    if values is not None and not isinstance(values, Mapping):
+        raise ValueError("no valid YAML: not keys and values")
+    return values or {}

@@ -55,15 +55,15 @@ def load_markdown(data: bytes, path: str) -> Document:
 
 def markdown_document(text: str, path: str) -> Document:
     """A Document of Markdown text that is already decoded."""
-    metadata, body = front_matter(text)
+    metadata, body, complaint = front_matter(text)
     parsed = parse_markdown(text, body)
     title = metadata.get("title")
     if not isinstance(title, str) or not title.strip():
         best = min(parsed.headings, key=lambda heading: heading.level, default=None)
         title = best.text if best else ""
-    return Document(
-        path, text, "markdown", title.strip(), metadata, sections(parsed.headings, len(text)), tuple(parsed.blocks)
-    )
+    found = sections(parsed.headings, len(text))
+    blocks = tuple(parsed.blocks)
+    return Document(path, text, "markdown", title.strip(), metadata, found, blocks, complaint=complaint)
 
 
 @dataclass(slots=True)

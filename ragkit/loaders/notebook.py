@@ -29,12 +29,13 @@ def load_notebook(data: bytes, path: str) -> Document:
     blocks: list[Block] = []
     headings: list[Heading] = []
     metadata: dict[str, JSON] = {}
+    complaint = ""
     slugs = Slugs()
     offset = 0
     for number, cell in enumerate(notebook.get("cells", []), 1):
         for kind, text in _texts(cell):
             if number == 1 and kind == "markdown" and not metadata:
-                metadata, skip = front_matter(text)
+                metadata, skip, complaint = front_matter(text)
                 text = text[skip:]
             if not text.strip():
                 continue
@@ -65,6 +66,7 @@ def load_notebook(data: bytes, path: str) -> Document:
         sections(headings, len(text)),
         tuple(blocks),
         LineMap("cell", tuple(numbers)),
+        complaint,
     )
 
 

@@ -15,6 +15,10 @@ from ragkit.text import trim
 LIMIT = 8_000
 """Longest block, in characters, that blank lines alone are trusted to cut."""
 
+LONGEST_TITLE = 80
+_RULE = re.compile(r"([=~*#^+_-])\1{2,}")
+_FIELD = re.compile(r"[\w-]+:\s|.*(?:://|\w@\w)")
+"""A line of a form, as of a letter's head, an address in it: no title."""
 _PARAGRAPH = re.compile(r"[^\n]*\S[^\n]*(?:\n[^\n]*\S[^\n]*)*")
 _NOT_SLUG = re.compile(r"[^\w\- ]")
 
@@ -131,9 +135,23 @@ def sections(headings: Sequence[Heading], length: int) -> tuple[Section, ...]:
 
 
 def first_line_title(text: str, blocks: Sequence[Block]) -> str:
-    """The first line, where it looks like a title: short, alone or over a text, and not a sentence."""
+    """The first line, where it looks like a title: underlined, or short, no sentence, and not gone on with below.
+
+    >>> first_line_title("git-gc(1)\\n=========\\n", [Block("paragraph", 0, 19)])
+    'git-gc(1)'
+    >>> first_line_title("See the manual for\\nmore.\\n", [Block("paragraph", 0, 24)])
+    ''
+    """
     if not blocks:
         return ""
-    line = text[blocks[0].start : blocks[0].end].partition("\n")[0].strip().strip("=-*#~ ")
-    good = 2 < len(line) <= 80 and line[-1] not in ".,;:{}()[]<>\\|" and line[0].isalnum()
-    return line if good and any(character.isalpha() for character in line) else ""
+    lines = [line.strip() for line in text[blocks[0].start : blocks[0].end].split("\n")]
+    if len(lines) > 1 and _RULE.fullmatch(lines[0]):  # a line above the title, too
+        lines = lines[1:]
+    line, below = lines[0].strip("=-*#~ "), lines[1] if len(lines) > 1 else ""
+    underlined = bool(_RULE.fullmatch(below)) and len(below) >= len(lines[0]) // 2
+    if not 2 < len(line) <= LONGEST_TITLE or not any(character.isalpha() for character in line):
+        return ""
+    if underlined:
+        return line
+    good = line[-1] not in ".,;:{}()[]<>\\|" and line[0].isalnum() and not below[:1].islower()
+    return line if good and not _FIELD.match(line) else ""

@@ -1,6 +1,7 @@
 """Plain text, logs and configuration files: paragraphs between blank lines, the text untouched.
 
-Text that is plainly Markdown under another name is handed to that loader. Knows no third-party library.
+Underlined lines of prose are headings. Text that is plainly Markdown under another name is handed to that loader.
+Knows no third-party library.
 """
 
 from __future__ import annotations
@@ -10,12 +11,19 @@ from pathlib import PurePosixPath
 
 from ragkit.domain import Block, Document
 from ragkit.loaders.charset import decode
-from ragkit.loaders.structure import first_line_title, paragraphs, sections
+from ragkit.loaders.structure import Heading, Slugs, fill_gaps, first_line_title, paragraphs, sections
+from ragkit.text import trim
 
 _PROSE = ("", ".txt", ".text")
 _FENCE = re.compile(r"^ {0,3}(```|~~~).*?(?:^ {0,3}\1`*\s*$|\Z)", re.M | re.S)
 _HASH = re.compile(r"^#.*$", re.M)
 _HEADING = re.compile(r"(?:\A\n*|\n[ \t]*\n)#{1,6} +[^\s#][^\n]*(?=\n[ \t]*(?:\n|\Z)|\Z)")
+_UNDERLINED = re.compile(
+    r"(?:\A|(?<=\n))(?:[ \t]*\n|\A)(?:(?P<over>([=~*#^+_-])\2{2,})[ \t]*\n)?"
+    r"(?P<line>[ \t]*[^\W_][^\n]{1,100})\n(?P<rule>([=~*#^+_-])\5{2,})[ \t]*(?=\n|\Z)"
+)
+LONGER = 2
+"""By so many characters a rule may be longer or shorter than what stands over it."""
 _CODE_LIKE = re.compile(
     r"^[ \t]*(?:[\w.-]+[ \t]*[:+]?=|export |alias |if |fi\b|done\b|source |\[[\w. -]+\]$|.*[;{}]$)", re.M
 )
@@ -29,9 +37,33 @@ def load_text(data: bytes, path: str) -> Document:
         from ragkit.loaders.markdown import markdown_document
 
         return markdown_document(text, path)
-    blocks = tuple(Block("paragraph" if prose else "other", *span) for span in paragraphs(text))
-    title = first_line_title(text, blocks) if prose else ""
-    return Document(path, text, "text", title, {}, sections((), len(text)), blocks)
+    if not prose:
+        blocks = tuple(Block("other", *span) for span in paragraphs(text))
+        return Document(path, text, "text", "", {}, sections((), len(text)), blocks)
+    headings, found = underlined(text)
+    blocks = tuple(fill_gaps(text, found, kind="paragraph"))
+    return Document(path, text, "text", first_line_title(text, blocks), {}, sections(headings, len(text)), blocks)
+
+
+def underlined(text: str) -> tuple[list[Heading], list[Block]]:
+    """Headings that stand over a rule as long as they are, and the lines of each; the first kind of rule is level 1.
+
+    >>> headings, blocks = underlined("Git\\n===\\n\\nFixes\\n-----\\nNone.\\n")
+    >>> [(heading.level, heading.text) for heading in headings], [(block.start, block.end) for block in blocks]
+    ([(1, 'Git'), (2, 'Fixes')], [(0, 7), (9, 20)])
+    """
+    headings, blocks, slugs, rules = list[Heading](), list[Block](), Slugs(), list[str]()
+    for match in _UNDERLINED.finditer(text):
+        if abs(len(match["rule"]) - len(match["line"].strip())) > LONGER:
+            continue
+        kind = match["rule"][0] + (match["over"] or "")[:1]  # a title between two rules is another kind
+        if kind not in rules:
+            rules.append(kind)
+        start, end = trim(text, *match.span())
+        line = match["line"].strip()
+        headings.append(Heading(start, rules.index(kind) + 1, line, slugs.of(line)))
+        blocks.append(Block("heading", start, end))
+    return headings, blocks
 
 
 def is_markdown(text: str) -> bool:
