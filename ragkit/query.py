@@ -240,8 +240,9 @@ def correct(query: Query, holders: Holders, near: Near, language: str, familiar:
 def _meant(word: str, near: Near, language: str) -> str:
     """The one word that stands out among those with the fewest edits, or "".
 
-    Two edits are believed only behind the first letter: they would make citation of recitation. And a word with
-    something at its end is another form, scapular of scapula, unless its last letter is only doubled.
+    The first letter is hardly ever wrong: another one would make auth of oauth and logging of hogging, so it may only
+    be swapped with the second. And a word with something at its end is another form, scapular of scapula, unless its
+    last letter is only doubled.
     """
     candidates = near(word, 2 if len(word) >= LONG_WORD else 1)
     fewest = min((edits for edits, _ in candidates.values()), default=0)
@@ -249,7 +250,8 @@ def _meant(word: str, near: Near, language: str) -> str:
     spelled: dict[tuple[str, ...], tuple[int, str]] = {}
     for other, (edits, chunks) in sorted(candidates.items()):
         longer = word.startswith(other) and word[-1] != other[-1]
-        if edits > fewest or longer or (edits > 1 and other[0] != word[0]):
+        swapped = edits == 1 and other[:2] == word[1::-1]
+        if edits > fewest or longer or (other[0] != word[0] and not swapped):
             continue
         term = tuple(analyse(other, language)) or (other,)  # a stop word stands for itself
         terms[term] = terms.get(term, 0) + chunks

@@ -251,6 +251,8 @@ WORDS = {
     "port": 80,
     "part": 70,
     "citation": 60,
+    "logging": 50,
+    "auth": 20,
 }
 
 
@@ -277,6 +279,7 @@ def corrected(text: str) -> str:
         ("kubenretis", "kubernetes"),
         ("whihc backup", "which backup"),
         ("RESTROE", "RESTORE"),
+        ("erstore", "restore"),  # the first two letters in each other's place
     ],
 )
 def test_a_misspelt_word_is_searched_as_the_corpus_spells_it(text: str, expected: str) -> None:
@@ -291,6 +294,8 @@ def test_a_misspelt_word_is_searched_as_the_corpus_spells_it(text: str, expected
         "pxrt",  # as near to port as to part
         "backupper",  # a longer form
         "recitation",  # two letters before a word make another
+        "oauth",  # and so does one
+        "hogging",  # or another first letter
         "the RESTROE option",  # a name in capitals
         "restroe_all --restroe restroe.py a/restroe restroe2 HTTPRestroe",  # identifiers
         '"restroe"',  # quoted: in these words
