@@ -36,6 +36,8 @@ from ragkit.testing import HashEmbedder, ScriptedGenerator
         ("Denial of service (DoS) attacks", [("DoS", "denial of service")]),
         ("The Multi-Processing Module (MPM)", [("MPM", "multi-processing module")]),
         ("The hypertext transfer protocol (HTTP)", [("HTTP", "hypertext transfer protocol")]),
+        ("XML (eXtensible Markup Language) and XSL", [("XML", "extensible markup language")]),
+        ("The file is read-only (RO).", [("RO", "read-only")]),
         ("It is used for clone and fetch (URL).", []),
         ("See the caveats section below (SVN).", []),
         ("It is the ASCII code for b (AB).", []),

@@ -126,7 +126,8 @@ def _pair(short: str, words: str, *, whole: bool = False) -> Iterator[Pair]:
     most = min(len(short) + 5, 2 * len(short))
     candidate = " ".join(words.split()[-most:]).strip("\"'“”’*_` ")
     long = long_form(short, candidate)
-    enough = len(long.split()) >= 2 and len(long) > len(short) and short.casefold() not in long.casefold().split()
+    words_of_it = _WORDS.findall(long.casefold())
+    enough = len(words_of_it) >= 2 and len(long) > len(short) and short.casefold() not in words_of_it
     if enough and not _STRAY.search(long) and (not whole or long == candidate):
         yield short, long.casefold()
 
@@ -142,7 +143,7 @@ def long_form(short: str, text: str) -> str:
     if not letters or not words or words[-1].end() != len(text):
         return ""
     parts = [(word[0].casefold(), _may_be_skipped(word)) for word in words]
-    starts = [at for at, (part, _) in enumerate(parts) if part[0] == letters[0] and analyse(part, "english")]
+    starts = [at for at, (part, _) in enumerate(parts) if _begins(part, letters[0]) and analyse(part, "english")]
     counts = {at: _initials(letters, parts[at:]) for at in starts}
     best = max(counts, key=lambda at: (counts[at], at), default=0)  # the shortest of the best
     return text[words[best].start() :] if 2 * counts.get(best, 0) > len(letters) else ""
@@ -154,6 +155,11 @@ def _may_be_skipped(word: re.Match[str]) -> bool:
     return joined or len(word[0]) <= SHORT_WORD or not analyse(word[0].casefold(), "english")
 
 
+def _begins(word: str, letter: str) -> bool:
+    """Whether a word begins with a letter; X stands for what begins with ex, as in XML."""
+    return word.startswith(letter) or (letter == "x" and word.startswith("ex"))
+
+
 def _initials(letters: str, words: Sequence[tuple[str, bool]]) -> int:
     """The most letters that can begin words, when all are in the words in order; 0 when that cannot be.
 
@@ -163,7 +169,7 @@ def _initials(letters: str, words: Sequence[tuple[str, bool]]) -> int:
     for number, (word, skipped) in enumerate(words):
         after = dict(best) if skipped and number else {}
         for placed, count in best.items():
-            begins, at = word.startswith(letters[placed : placed + 1]), 0
+            begins, at = _begins(word, letters[placed : placed + 1]), 0
             for end in range(placed, len(letters) if begins or number else placed):
                 if not (at := word.find(letters[end], at) + 1):
                     break

@@ -19,7 +19,7 @@ FORMAT = 1
 """Version of the folder's layout."""
 MANIFEST, DENSE_FILE, LEXICAL_FOLDER = "manifest.json", "dense.faiss", "lexical"
 # Acronyms as they are mined since: counts of another way of mining cannot be gone on from.
-VOCABULARY_FILE, ACRONYMS_FILE, DUPLICATES_FOLDER = "vocabulary.tsv", "acronyms-2.tsv", "duplicates"
+VOCABULARY_FILE, ACRONYMS_FILE, DUPLICATES_FOLDER = "vocabulary.tsv", "acronyms-3.tsv", "duplicates"
 VERSIONS_FOLDER, DOCUMENTS_FOLDER = "versions", "documents"
 VERSIONS = f"{VERSIONS_FOLDER}/{versions.VERSIONS_FILE}"
 SIGNATURES = f"{DUPLICATES_FOLDER}/{duplicates.SIGNATURES_FILE}"
