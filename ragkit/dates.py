@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 
+HALF_DAY = 12
+"""Hours."""
 LONGEST = 64
 """No date has more characters."""
 
@@ -31,7 +33,7 @@ _NTH = rf"{_DAY}(?:st|nd|rd|th)?"
 _WEEKDAY = r"(?:(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?\.?,?\s+)?"
 _TIME = (
     r"(?:(?:T|,?\s+)(?P<hour>\d{1,2}):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:[.,](?P<fraction>\d+))?)?"
-    r"(?:\s*(?:(?P<zone>[+-]\d\d(?::?\d\d)?)|[a-z]{1,5}))?)?"
+    r"(?:\s*(?P<half>[ap])\.?m\b\.?)?(?:\s*(?:(?P<zone>[+-]\d\d(?::?\d\d)?)|[a-z]{1,5}))?)?"
 )
 _SPELLINGS = tuple(
     re.compile(pattern, re.IGNORECASE | re.ASCII)
@@ -96,6 +98,10 @@ def _date(found: dict[str, str | None]) -> Date:
     number = _MONTHS.index(name[:3].casefold()) + 1 if name else found.get("month")
     calendar = tuple(int(part) for part in (found["year"], number, found.get("day")) if part is not None)
     clock = tuple(int(part) for part in map(found.get, ("hour", "minute", "second")) if part is not None)
+    if clock and found.get("half"):
+        if not 1 <= clock[0] <= HALF_DAY:
+            raise ValueError(f"{clock[0]} o'clock is in neither half of a day")
+        clock = (clock[0] % HALF_DAY + (HALF_DAY if found["half"] in "pP" else 0), *clock[1:])  # type: ignore[operator]
     if fraction:
         clock = (*clock, int(fraction[:6].ljust(6, "0")))
     year, month, day = (*calendar, 1, 1)[:3]

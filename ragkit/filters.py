@@ -16,6 +16,7 @@ Pure. Knows expressions and plain values; knows nothing of the store, chunks or 
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -132,7 +133,8 @@ def checked(
 
 
 def _checked(one: Filter, documents: Sequence[Mapping[str, JSON]], versions: set[str]) -> Filter:
-    if one.key == "doc_version" and not any(meets(version, one.operator, one.value) for version in versions):
+    asked = "=" if one.operator == "!=" else one.operator  # to leave out what there is not is a slip
+    if one.key == "doc_version" and not any(meets(version, asked, one.value) for version in versions):
         names = sorted(versions, key=order, reverse=True)
         shown = ", ".join(names[:SHOWN_KEYS]) or "none was found in paths, front matter or change logs"
         raise FilterError(f"no document is of version {_range(one)}", f"versions of this corpus: {shown}")
@@ -257,7 +259,7 @@ def _holds(one: Filter, document: Fields) -> bool:
     if one.key == "doc_version":
         return meets(document.doc_version, one.operator, one.value)
     if one.key == "path":
-        return fnmatchcase(document.path, one.value) == (one.operator == "=")
+        return _like(document.path, one.value) == (one.operator == "=")
     values = _asked(document, one.key)
     if one.operator == "!=":
         return not any(_equal(value, one) for value in values)
@@ -303,10 +305,18 @@ def _text(value: JSON) -> str:
 def _equal(value: JSON, one: Filter) -> bool:
     if one.date is not None and (date := dates.read(_text(value))):
         return date.against(one.date) == 0
+    version, wanted = _version(value, one.key), _version(one.value, one.key)
+    if version is not None and wanted is not None:
+        return version == wanted
     number, other = _number(value), _number(one.value)
     if number is not None and other is not None:
         return number == other
-    return fnmatchcase(_text(value).casefold(), one.value.casefold())
+    return _like(_text(value).casefold(), one.value.casefold())
+
+
+def _like(text: str, pattern: str) -> bool:
+    """Whether a text is what a filter asks for, by the letter, as pages/[id].md may be, or as a glob."""
+    return text == pattern or fnmatchcase(text, pattern)
 
 
 def _ordered(value: JSON, one: Filter) -> bool:
@@ -318,7 +328,7 @@ def _ordered(value: JSON, one: Filter) -> bool:
             return False
         left, right = date.against(one.date), 0
     else:
-        left, right = _version(value), _version(one.value)
+        left, right = _version(value, one.key), _version(one.value, one.key)
         if left is None or right is None:
             left, right = _number(value), _number(one.value)
         if left is None or right is None:
@@ -330,8 +340,11 @@ def _ordered(value: JSON, one: Filter) -> bool:
     return bool(left > right if one.operator == ">" else left < right)
 
 
-def _version(value: JSON) -> tuple[int, ...] | None:
-    """Numbers of a version, which front matter holds as text: 2.10 is later than 2.9. A plain number is none."""
+def _version(value: JSON, key: str = "") -> tuple[int, ...] | None:
+    """Numbers of a version, which front matter holds as text: 2.10 is later than 2.9. A plain number is none, but
+    under a key that is there for versions 1.9 without quotation marks is one."""
+    if key in VERSION_KEYS and isinstance(value, float):
+        value = str(value)
     match = _VERSION.fullmatch(value) if isinstance(value, str) else None
     return tuple(int(part) for part in match[1].split(".")) if match else None
 
@@ -340,6 +353,7 @@ def _number(value: JSON) -> float | None:
     if isinstance(value, bool):
         return None
     try:
-        return float(value)
+        number = float(value)
     except (TypeError, ValueError):
         return None
+    return number if math.isfinite(number) else None  # Nan is somebody's name

@@ -44,7 +44,7 @@ _QUOTED = re.compile(r"(?<!\S)(?:\"([^\"\n]+)\"|“([^“”\n]+)”|„([^„�
 # Of a word that goes on or ends; scripts written without blanks have no such words.
 _LETTER = re.compile(r"[^\W\u0e00-\U0010ffff]")
 _EDGES = ".,;:?!()[]{}<>\"'`“”„«»"
-_VERSION = re.compile(r"[vV]?\d+(?:\.\d+)+(?:[-.+]?[0-9A-Za-z]+)*")
+_VERSION = re.compile(r"[vV]?\d+(?:\.\d+)+[0-9A-Za-z]*(?:[-.+][0-9A-Za-z]+)*")
 # TLS v1.2 is a version of TLS, and port 3.5 or 2.5 seconds are none; "in 3.0" is one where nothing follows.
 _NAMED = re.compile(
     rf"(?:(?<![\w.])(?:[vV]ersions?|[rR]eleases?) |(?<![A-Z][A-Z] )(?<!\S)(?=[vV]\d)|(?<!\S)in (?=\S+\s*$))"

@@ -65,8 +65,20 @@ _CONDITION = re.compile(rf"\s*(!=|>=|<=|=|<|>)?\s*({_WRITTEN.pattern})\s*")
 _IN_TITLE = re.compile(r"\bv?\d+(?:\.\d+)+[\w.-]*|\bv\d+\b", re.IGNORECASE)
 _DATE = re.compile(r"(?:19|20)\d\d\.(?:0\d|1[0-2]$|\d+\.)")
 _LOG = re.compile(r"(?:change(?:s|log)|history|news)(?:\.(?:md|markdown|rst|txt|adoc))?", re.IGNORECASE)
+_ABOUT_RELEASES = re.compile(
+    r"(?:change(?:s|log)|history|news|releases?[-_]?notes?|what-?s[-_]?new|upgrad(?:e|es|ing)|migrat(?:e|ing|ions?)|"
+    r"announcements?)(?:[-_].*)?",
+    re.IGNORECASE,
+)
+"""Names of what is written about each release and holds for it alone: the next one takes nothing back."""
+_ORDINAL = re.compile(
+    r"(?:.*[-_])?(?:appendix|ch|chap|chapter|day|example|exercise|fig|figure|lab|lesson|module|part|sec|section|step|"
+    r"table|unit|week)s?",
+    re.IGNORECASE,
+)
+"""Names of parts that are counted 1.1, 1.2."""
 _RELEASE = re.compile(
-    r"^(?:#{1,3}|={1,3}|\*)?[ \t]*(?:version|release|[a-z][\w-]*)?[ \t]*\[?v?(\d+(?:\.\d+)+[\w.+-]*)\]?"
+    r"^(?:#{1,3}|={1,3}|\*)?[ \t]*+(?:version|release|[a-z][\w-]*)?[ \t]*+\[?v?(\d+(?:\.\d+)+[\w.+-]*)\]?"
     r"(?:\([^)\n]*\))?(?:[ \t]*[-–—(:,/][^\n]*)?$",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -128,6 +140,8 @@ def meets(version: str, operator: str, wanted: str) -> bool:
 
     >>> meets("1.29.3", "=", "1.29"), meets("1.29.3", "<=", "v1.29"), meets("next", ">", "1")
     (True, True, False)
+    >>> meets("1.29", ">=", "1.x"), meets("1.29", ">", "1.x"), meets("2.0", ">", "1.x")
+    (True, False, True)
     """
     mine, other = version.casefold().removeprefix("v"), wanted.casefold().removeprefix("v")
     here, there = _PARTS.fullmatch(mine), _PARTS.fullmatch(other)
@@ -136,7 +150,7 @@ def meets(version: str, operator: str, wanted: str) -> bool:
         return (mine == other or fnmatchcase(mine, other) or held) == (operator == "=")
     if here is None or there is None:
         return False
-    bound = order(other)[1]
+    bound = _numbers(there[1])  # 1.x is as far as 1 goes
     numbers = order(mine)[1][: len(bound)]
     return {">": numbers > bound, ">=": numbers >= bound, "<": numbers < bound, "<=": numbers <= bound}[operator]
 
@@ -193,14 +207,15 @@ def in_path(path: str) -> Place | None:
     """
     parts = path.split("/")
     for at, part in enumerate(parts[:-1]):
+        if _ABOUT_RELEASES.fullmatch(part):
+            return None
         if place := _in_component(part):
             if at and parts[at - 1] == "versioned_docs":
                 return Place(place.version, "/".join([*parts[: at - 1], "docs", "{}", *parts[at + 1 :]]))
             return Place(place.version, "/".join([*parts[:at], place.skeleton, *parts[at + 1 :]]), place.sure)
-    stem = _NAMED.fullmatch(PurePosixPath(parts[-1]).stem)
-    if stem and not _LOG.fullmatch(stem[1]) and not _DATE.match(stem[2]):
+    if stem := _named(PurePosixPath(parts[-1]).stem):
         suffix = PurePosixPath(parts[-1]).suffix
-        return Place(stem[2], "/".join([*parts[:-1], f"{stem[1]}{{}}{stem[3]}{suffix}"]), sure=False)
+        return Place(stem.version, "/".join([*parts[:-1], f"{stem.skeleton}{suffix}"]), sure=False)
     return None
 
 
@@ -210,9 +225,15 @@ def _in_component(part: str) -> Place | None:
         return None if _DATE.match(version) else Place(version, "{}")
     if match := _BARE.fullmatch(part):
         return None if _DATE.match(part) else Place(part, "{}", sure=False)
-    if match := _NAMED.fullmatch(part):
-        return None if _DATE.match(match[2]) else Place(match[2], f"{match[1]}{{}}{match[3]}")
-    return None
+    return _named(part)
+
+
+def _named(part: str) -> Place | None:
+    """A name with a version, as python3.11 is, unless it says what else the number counts."""
+    match = _NAMED.fullmatch(part)
+    if match is None or _DATE.match(match[2]) or _ORDINAL.fullmatch(match[1]) or _ABOUT_RELEASES.fullmatch(match[1]):
+        return None
+    return Place(match[2], f"{match[1]}{{}}{match[3]}", sure=False)
 
 
 def in_front_matter(metadata: Mapping[str, JSON]) -> str:
@@ -248,17 +269,23 @@ class _ChangeLog:
     folder: str
     """Of the tree that it is the log of."""
     releases: tuple[tuple[str, str], ...]
-    earlier: frozenset[str]
-    """The lines of its releases but for the latest."""
+    entries: tuple[str, ...]
+    """What is written of each release, its line included, blanks made one."""
 
     @classmethod
     def of(cls, document: About, text: str) -> _ChangeLog:
-        found = releases(text)
-        return cls(_folder(document.path), found, frozenset(line for _, line in found[1:]))
+        starts = [match.start() for match in _RELEASE.finditer(text)]
+        entries = tuple(" ".join(text[one:end].split()) for one, end in zip(starts, [*starts[1:], None], strict=True))
+        return cls(_folder(document.path), releases(text), entries)
 
     def continues(self, older: _ChangeLog) -> bool:
-        """Whether this log holds the other's latest release, line for line, and a later one."""
-        return older.releases[0][1] in self.earlier
+        """Whether this log holds what the other says of its latest release, and a later one.
+
+        Two packages may each have a release 1.0.0 of which they say nothing: that is no evidence.
+        """
+        version, line = older.releases[0]
+        says_more = line.strip("#=*[] ").removeprefix("v") != version or older.entries[0] != line
+        return says_more and older.entries[0] in self.entries[1:]
 
 
 def _folder(path: str) -> str:
@@ -320,7 +347,7 @@ class _Families:
             self._add(members)
 
     def by_change_log(self, logs: Sequence[_ChangeLog]) -> None:
-        """Pages at the same place of two trees, of which one's change log continues the other's."""
+        """Pages of one title at the same place of two trees, of which one's change log continues the other's."""
         roots = {log.folder: log for log in logs}
         trees: dict[str, list[About]] = {}
         for document in self._documents:
@@ -335,7 +362,8 @@ class _Families:
                 for document in trees.get(newer.folder, ()):
                     inside = document.path.removeprefix(newer.folder).lstrip("/")
                     twin = self._by_path.get(f"{older.folder}/{inside}".lstrip("/"))
-                    self._add([(one, self._versions[one.id]) for one in (document, twin) if one is not None])
+                    if twin is not None and _bare_title(twin.title) == _bare_title(document.title):
+                        self._add([(one, self._versions[one.id]) for one in (document, twin)])
 
     def _add(self, members: Iterable[Member]) -> None:
         """A family, unless fewer than two of its versions differ; what came as a word is noted as its version."""

@@ -95,3 +95,13 @@ def test_an_older_snapshot_has_no_groups_and_a_damaged_file_is_named(tmp_path: P
     (tmp_path / GROUPS_FILE).write_text("[[1, 2")
     with pytest.raises(SnapshotError, match=GROUPS_FILE):
         _ = Duplicates(tmp_path).groups
+
+
+def test_pages_of_a_template_that_differ_in_a_number_are_never_compared() -> None:
+    text = "The option number {} sets the limit of the buffer that the server keeps for all clients which ask for a page"
+    signatures = [signature(text.format(number)) for number in range(50)]
+
+    def compared(ids: Sequence[int]) -> Mapping[int, str]:
+        raise AssertionError(f"chunks {ids} were compared")
+
+    assert group(range(50), np.stack([one for one in signatures if one is not None]), compared) == []

@@ -118,6 +118,14 @@ def test_headings_read_as_a_reader_sees_them(source: str, plain: str) -> None:
         ("---\ntitle: a: b: {\nx: 1\n---\n", {"title": "a: b: {", "x": "1"}),
         ("---\nn: .nan\nk: {1: [2]}\n---\n", {"n": "nan", "k": {"1": [2]}}),
         ("---\n---\n", {}),
+        ("---\n# nothing but a comment\n---\n", {}),
+        ('---\n"my key": x\n---\n', {"my key": "x"}),
+        ("---\nmy key: x\ntitle: A\n---\n", {"my key": "x", "title": "A"}),
+        ("---\nowner: a: b\nmy key: x\nstatus: ok # fine\n---\n", {"owner": "a: b", "status": "ok"}),
+        ("---\ndate: 2024-02-30\ntags: [a]\n---\n", {"date": "2024-02-30", "tags": ["a"]}),
+        ("---\ndate: 05.03.2024\nupdated: 2025-06-01\n---\n", {"date": "2024-03-05", "updated": "2025-06-01"}),
+        ("---\ndate: TBD\nlastmod: 2024-01-01\n---\n", {"date": "TBD", "lastmod": "2024-01-01"}),
+        ("---\nupdated: March 5, 2024\n---\n", {"updated": "March 5, 2024", "date": "2024-03-05"}),
     ],
 )
 def test_front_matter_becomes_json_metadata(text: str, metadata: dict[str, object]) -> None:
@@ -125,7 +133,11 @@ def test_front_matter_becomes_json_metadata(text: str, metadata: dict[str, objec
 
 
 @pytest.mark.parametrize(
-    "text", ["---\nwords\n---\nmore", "no", "---\nNote: see\n\nThis is prose.\n\n---\n", "--- \n"]
+    "text",
+    [
+        *("---\nwords\n---\nmore", "no", "---\nNote: see\n\nThis is prose.\n\n---\n", "--- \n"),
+        "---\nImportant note: read this\n---\n",
+    ],
 )
 def test_a_rule_at_the_top_is_no_front_matter(text: str) -> None:
     assert front_matter(text) == ({}, 0, "")
@@ -136,7 +148,9 @@ def test_a_rule_at_the_top_is_no_front_matter(text: str) -> None:
     [
         ("---\ntitle: A\nowner: team: docs\n---\n", "no valid YAML: line 3: mapping values"),
         ("---\ntitle: A\n\tb: 1\n---\n", "no valid YAML: line 3"),
-        ("+++\ntitle = A\n+++\n", "no valid TOML"),
+        ("+++\ntitle = 'A'\nweight = 5 5\n+++\n", "at line 3"),
+        ("---\ntitle: A\nowner: b\n\n", "not closed by ---"),
+        (f"---\ntitle: A\na: {'[' * 9000}\n---\n", "nested too deeply"),
         ("---\ntitle: A\n---\n", ""),
         ("+++\ntitle = 'A'\n+++\n", ""),
     ],

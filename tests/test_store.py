@@ -271,6 +271,8 @@ def test_unknown_corpus_names_the_near_ones(store: Store) -> None:
 def test_corpora_with_like_names_get_folders_of_their_own(store: Store) -> None:
     slugs = [CorpusWriter(store, name).corpus.slug for name in ("My Docs", "my docs", "../evil", "日本")]
     assert slugs == ["my-docs", "my-docs-2", "evil", "corpus"]
+    own = [CorpusWriter(store, name).corpus.slug for name in ("locks", "Expansions", "ragkit.db-wal", "lock")]
+    assert own == ["corpus-locks", "corpus-expansions", "corpus-ragkit.db-wal", "lock"]
     for bad in ("", " ", "a\nb", "x" * 101):
         with pytest.raises(UsageError, match="printable"):
             CorpusWriter(store, bad)

@@ -61,7 +61,8 @@ def test_a_path_names_its_version(path: str, version: str, skeleton: str) -> Non
     [
         *("chapter-2/setup.md", "2/setup.md", "2024/notes.md", "2024.01.15/notes.md", "2024.03/notes.md"),
         *("pods-v1.md", "docs/setup.md", "v1", "1.2", "changes-1.2.md", "docs2/setup.md", "docs-2/setup.md"),
-        "utf-8/setup.md",
+        *("utf-8/setup.md", "chapter-1.2/a.md", "week1.1/README.md", "course/unit-2.1/a.md", "whatsnew/v1.1.0.rst"),
+        *("release-notes-0.20.0.md", "upgrading-to-2.0.md", "docs/release-notes/v1.2/index.md", "migrating-3.1.md"),
     ],
 )
 def test_numbers_and_dates_are_no_versions(path: str) -> None:
@@ -150,6 +151,11 @@ def test_bare_numbers_need_one_title() -> None:
     assert families({"1.1/index.md": "Tool 1.1 manual", "1.2/index.md": "Tool 1.2 manual"}) != []
 
 
+def test_names_with_a_number_need_one_title_too() -> None:
+    assert families({"tool1.1/index.md": "Tides", "tool1.2/index.md": "Moons"}) == []
+    assert families({"tool1.1/index.md": "Tool 1.1 manual", "tool1.2/index.md": "Tool 1.2 manual"}) != []
+
+
 def test_words_count_only_beside_a_number() -> None:
     assert families({"latest/a.md": "A", "old/a.md": "A", "main/a.md": "A"}) == []
     pages = {"docs/1.0/a.md": "A", "docs/latest/a.md": "A", "docs/main/a.md": "A", "docs/v2.0/a.md": "A"}
@@ -179,6 +185,11 @@ def test_a_change_log_that_goes_on_joins_two_trees() -> None:
     pages = {"app-old/CHANGES.md": "Changes", "app-old/a.md": "A", "app/CHANGES.md": "Changes", "app/a.md": "A"}
     logs = {"app-old/CHANGES.md": old, "app/CHANGES.md": new}
     assert ["app/a.md", "app-old/a.md"] in families(pages, logs=logs)
+    assert families({**pages, "app-old/a.md": "Of something else"}, logs=logs) == [
+        ["app/CHANGES.md", "app-old/CHANGES.md"]
+    ]
+    packages = {"app-old/CHANGES.md": "# Changes\n\n## 1.4\n", "app/CHANGES.md": "# Changes\n\n## 1.5\n\n## 1.4\n"}
+    assert families(pages, logs=packages) == []  # each of two packages has a release of that number
     another = {**logs, "app-old/CHANGES.md": "# Changes\n\n## 1.4 (2020-02-02)\n"}
     assert families(pages, logs=another) == []
 

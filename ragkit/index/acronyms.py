@@ -24,7 +24,8 @@ _BEHIND = re.compile(rf"\( ?({_SHORT}?)s? ?\)")
 _BEFORE = re.compile(rf"(?<![\w-])({_SHORT}) \(([\w'’/ \n-]{{5,80}})\)")
 _BEFORE_CHARACTERS = 120
 """Where the long form of a short one in brackets is looked for."""
-_LAST_WORDS = re.compile(r"(?:[\w'’/&+-]+[\s\"“”*_`]+)+$")
+# What a word is made of and what stands between words share no character: else this would take exponential time.
+_LAST_WORDS = re.compile(r"(?:[\w'’/&+-]+[\s\"“”*`]+)+$")
 _STRAY = re.compile(r"[\"“”*_`]")
 _WORDS = re.compile(r"\w+")
 SHORT_WORD = 3

@@ -6,8 +6,9 @@ Two chunks are near-duplicates when their shingles of five words have a Jaccard 
 the same words with digits in them: pages of two versions that differ in a number say different things. Candidates
 are found by MinHash (Broder, "On the resemblance and containment of documents", 1997) with banding, and each is then
 compared word for word. That is two short functions over numpy and 0.3 ms a chunk, so no library is used: one would
-bring the signatures, but neither the comparison nor the reuse. Signatures are kept, so that an ingest of one file
-looks at that file's chunks only.
+bring the signatures, but neither the comparison nor the reuse. A signature ends with a hash of the words that have
+digits, so that the pages of a template, alike but for a number, are not compared each with each. Signatures are kept,
+so that an ingest of one file makes those of that file's chunks only.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ MIN_WORDS = 20
 BANDS, ROWS = 12, 6
 """A pair at similarity .9 shares a band with probability .9999, one at .5 with .17."""
 GROUPS_FILE = "groups.json"
-SIGNATURES_FILE = "signatures-1.npz"
+SIGNATURES_FILE = "signatures-2.npz"
 """To be renamed when signatures of the same text change: those of another name are not reused."""
 _DIGITS = re.compile(r"\S*\d\S*")
 
@@ -102,7 +103,7 @@ def write(
         kept = np.isin(known_ids, ids)
         rows |= {int(id): row for id, row in zip(known_ids[kept], known[kept], strict=True)}
     order = sorted(rows)
-    table = np.stack([rows[id] for id in order]) if order else np.zeros((0, BANDS * ROWS), dtype=np.uint32)
+    table = np.stack([rows[id] for id in order]) if order else np.zeros((0, BANDS * ROWS + 1), dtype=np.uint32)
     np.savez(directory / SIGNATURES_FILE, ids=np.asarray(order, dtype=np.int64), signatures=table)
     groups = group(order, table, texts)
     (directory / GROUPS_FILE).write_text(json.dumps(groups), encoding="utf-8")
@@ -112,7 +113,7 @@ def group(
     ids: Sequence[int], signatures: Signatures, texts: Callable[[Sequence[int]], Mapping[int, str]]
 ) -> list[list[int]]:
     """Groups of near-duplicates, each around its first id, in the order of the ids."""
-    first_with: dict[tuple[int, bytes], list[int]] = {}
+    first_with: dict[tuple[int, bytes, int], list[int]] = {}
     group_of: dict[int, list[int]] = {}
 
     @lru_cache(maxsize=4096)
@@ -120,7 +121,8 @@ def group(
         return _shingled(texts([id])[id])
 
     for id, row in zip(ids, signatures, strict=True):
-        keys = [(band, row[band * ROWS : (band + 1) * ROWS].tobytes()) for band in range(BANDS)]
+        digits = int(row[-1])
+        keys = [(band, row[band * ROWS : (band + 1) * ROWS].tobytes(), digits) for band in range(BANDS)]
         candidates = dict.fromkeys(first for key in keys for first in first_with.get(key, ()))
         for first in candidates:
             if _same(shown(first), shown(id)):
@@ -133,7 +135,8 @@ def group(
 
 
 def signature(text: str) -> Signatures | None:
-    """MinHash values of a text, `BANDS` times `ROWS` of them; None when it is too short to be called a duplicate."""
+    """MinHash values of a text, `BANDS` times `ROWS` of them, and a hash of its words with digits; None when it is
+    too short to be called a duplicate."""
     import numpy as np
 
     words = fold(text).split()
@@ -145,7 +148,8 @@ def signature(text: str) -> Signatures | None:
         runs = runs * np.uint64(0x9E3779B97F4A7C15) + hashes[at : at + len(runs)]
     factors, offsets = _permutations()
     values: Signatures = ((runs[:, None] * factors + offsets) >> np.uint64(32)).min(axis=0).astype(np.uint32)
-    return values
+    digits = _word_hash(" ".join(sorted(_with_digits(words)))) & 0xFFFFFFFF
+    return np.append(values, np.uint32(digits))
 
 
 @lru_cache(maxsize=200_000)
@@ -166,7 +170,11 @@ def _permutations() -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
 
 def _shingled(text: str) -> tuple[frozenset[str], frozenset[str]]:
     """The shingles of a text, and its words with digits."""
-    return shingles(text, SHINGLE), frozenset(word for word in fold(text).split() if _DIGITS.fullmatch(word))
+    return shingles(text, SHINGLE), _with_digits(fold(text).split())
+
+
+def _with_digits(words: Iterable[str]) -> frozenset[str]:
+    return frozenset(word for word in words if _DIGITS.fullmatch(word))
 
 
 def _same(one: tuple[frozenset[str], frozenset[str]], two: tuple[frozenset[str], frozenset[str]]) -> bool:

@@ -6,21 +6,28 @@ Knows YAML (door of PyYAML) and TOML; never builds an object that is not plain d
 from __future__ import annotations
 
 import datetime
+import functools
 import math
 import re
 import tomllib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from ragkit import dates
 from ragkit.domain import JSON
 
 _HEAD = re.compile(r"\A(---|\+\+\+)[ \t]*\n(.*?)(?:^\1[ \t]*(?:\n|\Z)|^\.\.\.[ \t]*(?:\n|\Z))", re.M | re.S)
-_KEY = re.compile(r"\s*(?:#[^\n]*\n\s*)*[\w\"'.-]+[ \t]*[:=]")
-_UNLIKE = re.compile(r"^(?![\s#}\]-]|[\w\"'.-]+[ \t]*[:=]|\[)[^\n]", re.M)
+_KEY = re.compile(r"\s*(?:#[^\n]*\n\s*)*(?:[\w@\"'.-]+|\"[^\"\n]+\"|'[^'\n]+')[ \t]*[:=]")
+_COMMENTS = re.compile(r"(?:[ \t]*(?:#[^\n]*)?(?:\n|\Z))+")
+_WORD = r"[\w@\"'.-]+"
+_UNLIKE = re.compile(rf"^(?![\s#}}\]-]|{_WORD}(?:[ ]{_WORD}){{0,2}}[ \t]*[:=]|\[)[^\n]", re.M)
 _SIMPLE = re.compile(r"^([\w.-]+)[ \t]*[:=][ \t]*(\S[^\n]*)$", re.M)
+_COMMENT = re.compile(r"\s+#.*")
+_OPEN = re.compile(r"\A---[ \t]*\n(?:[\w.-]+:(?:[ \t][^\n]*)?\n){2,}")
 _DATES = ("date", "lastmod", "last_modified", "last_updated", "updated", "modified", "published", "pubdate")
 _ISO = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z| ?[+-]\d\d:?\d\d)?)?")
 _LARGEST = 64 * 1024
+_MOST_NESTED = 100
 _MOST_VALUES = 2_000
 _DEEPEST = 12
 
@@ -41,37 +48,63 @@ def front_matter(text: str) -> FrontMatter:
     `key: value` lines are kept.
     """
     match = _HEAD.match(text)
-    if not match or (match[2].strip() and not _KEY.match(match[2])):
+    if not match:
+        return FrontMatter({}, 0, "front matter is not closed by ---, so it is text" if _OPEN.match(text) else "")
+    raw, toml, complaint = match[2], match[1] == "+++", ""
+    if _COMMENTS.fullmatch(raw):
+        return FrontMatter({}, match.end())
+    if not _KEY.match(raw) and not _is_mapping(raw, toml=toml):
         return FrontMatter({}, 0)
-    raw, complaint = match[2], ""
     try:
-        values = _parse(raw, toml=match[1] == "+++")
+        values = _parse(raw, toml=toml)
     except ValueError as error:
-        if _UNLIKE.search(raw):  # a rule, a paragraph that starts "Note:", another rule
+        simple = _SIMPLE.findall(raw[:_LARGEST])
+        if len(_UNLIKE.findall(raw)) >= max(1, len(simple) - 1):  # a rule, a paragraph that starts "Note:", a rule
             return FrontMatter({}, 0)
-        values = {key: value.strip("\"' ") for key, value in _SIMPLE.findall(raw[:_LARGEST])}
+        values = {key: _scalar(value) for key, value in simple}
         complaint = f"front matter is {error}; only plain lines of it were read"
     metadata = plain(values)
     return FrontMatter(with_date(metadata if isinstance(metadata, dict) else {}), match.end(), complaint)
 
 
+def _is_mapping(raw: str, *, toml: bool) -> bool:
+    """Whether keys and values start with a key of several words: one of the others is plain, or it is prose."""
+    try:
+        values = _parse(raw, toml=toml)
+    except ValueError:
+        return False
+    return len(values) > 1 and bool(_SIMPLE.search(raw))
+
+
+def _scalar(written: str) -> str:
+    """A value of a line that nothing parsed: without quotation marks, or a comment behind it."""
+    value = written.strip()
+    return value.strip("\"' ") if value[:1] in "\"'" else _COMMENT.sub("", value)
+
+
 def with_date(metadata: dict[str, JSON]) -> dict[str, JSON]:
-    """`metadata` with "date" as an ISO 8601 string, where any of the usual keys gives one."""
+    """`metadata` with "date" in ISO 8601, if any of the usual keys is a date; its own date comes first."""
+    named = {name.lower(): value for name, value in reversed(metadata.items())}
     for key in _DATES:
-        value = next((value for name, value in metadata.items() if name.lower() == key), None)
-        if date := iso_date(value):
+        if date := iso_date(named.get(key)):
             return {**metadata, "date": date}
+        if key == "date" and named.get(key) not in (None, ""):
+            return metadata  # to be settled, say
     return metadata
 
 
 def iso_date(value: object) -> str:
-    """The ISO 8601 date (and time) at the head of a string, or "".
+    """The date (and time) that a string is or begins with, in ISO 8601, or "".
 
-    >>> iso_date("2024-05-01T10:00:00Z and more"), iso_date("May 2024")
-    ('2024-05-01T10:00:00Z', '')
+    >>> iso_date("2024-05-01T10:00:00Z and more"), iso_date("March 5, 2024"), iso_date("May 2024"), iso_date("soon")
+    ('2024-05-01T10:00:00Z', '2024-03-05', '2024-05', '')
     """
-    match = _ISO.match(value.strip()) if isinstance(value, str) else None
-    return match[0] if match else ""
+    if not isinstance(value, str):
+        return ""
+    if match := _ISO.match(value.strip()):
+        return match[0]
+    date = dates.read(value)
+    return "-".join(f"{part:02}" for part in date.calendar) if date else ""
 
 
 def plain(value: Any) -> JSON:
@@ -102,19 +135,21 @@ def _plain(value: Any, budget: list[int], depth: int) -> JSON:
 
 
 def _parse(raw: str, *, toml: bool) -> Mapping[str, Any]:
-    """Raises ValueError with what is wrong."""
+    """Raises ValueError with what is wrong, and in which line of the file."""
     if len(raw) > _LARGEST:
         raise ValueError(f"larger than {_LARGEST // 1024} KiB")
     if toml:
         try:
             return tomllib.loads(raw)
         except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
-            raise ValueError(f"no valid TOML: {error}") from error
+            message = re.sub(r"(?<=at line )\d+", lambda match: str(int(match[0]) + 1), str(error))
+            raise ValueError(f"no valid TOML: {message}") from error
+    if _nesting(raw) > _MOST_NESTED:  # the parser in C would crash
+        raise ValueError("no valid YAML: nested too deeply")
     import yaml
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        values = yaml.load(raw, Loader=loader)
+        values = yaml.load(raw, Loader=_loader())
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 2}: " if error.problem_mark else ""  # the head's first is ---
         raise ValueError(f"no valid YAML: {line}{error.problem}") from error
@@ -123,3 +158,29 @@ def _parse(raw: str, *, toml: bool) -> Mapping[str, Any]:
     if values is not None and not isinstance(values, Mapping):
         raise ValueError("no valid YAML: not keys and values")
     return values or {}
+
+
+def _nesting(raw: str) -> int:
+    depth = deepest = 0
+    for character in re.findall(r"[\[\]{}]", raw):
+        depth += 1 if character in "[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
+
+
+@functools.cache
+def _loader() -> Any:
+    """PyYAML's safe loader, to which 2024-02-30 is text, since there is no such day."""
+    import yaml
+
+    base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+    class Loader(base):  # type: ignore[misc]
+        def construct_date(self, node: Any) -> Any:
+            try:
+                return self.construct_yaml_timestamp(node)
+            except (ValueError, OverflowError):
+                return self.construct_scalar(node)
+
+    Loader.add_constructor("tag:yaml.org,2002:timestamp", Loader.construct_date)
+    return Loader

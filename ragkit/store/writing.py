@@ -6,6 +6,7 @@ index files. Every method is one transaction, so a process may die between any t
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 KEPT_INGESTS = 20
 """Ingests of a corpus whose ledgers are kept."""
+
+OWN_FOLDERS = {"locks", "expansions"}
+"""What the store's folder holds besides a folder for each corpus, and its database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,9 +316,11 @@ class CorpusWriter:
                 f"corpus name {name!r} is not of 1 to 100 printable characters", "choose one with --corpus NAME"
             )
         stem = re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("-.") or "corpus"
+        if stem in OWN_FOLDERS or stem.startswith("ragkit.db"):
+            stem = f"corpus-{stem}"
         with self._database.writing() as connection:
             taken = set(connection.execute(select(t.corpora.c.slug)).scalars())
-            slugs = (stem if number == 1 else f"{stem}-{number}" for number in range(1, len(taken) + 2))
+            slugs = (stem if number == 1 else f"{stem}-{number}" for number in itertools.count(1))
             slug = next(slug for slug in slugs if slug not in taken)
             row = {"name": name, "slug": slug, "roots": [], "about": {}, "created_at": now()}
             connection.execute(insert(t.corpora).values(row))
