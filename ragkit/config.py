@@ -490,4 +490,5 @@ def suggest(key: str) -> str:
     import difflib
 
     near = difflib.get_close_matches(key, list(keys()), n=1)
-    return f"did you mean {near[0]}? " * bool(near) + "`ragkit config show` lists every setting"
+    meant = "".join(f"did you mean {one}? " for one in near)
+    return f"{meant}`ragkit config show` lists every setting"

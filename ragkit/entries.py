@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from ragkit.domain import Hit, Passage, StageScore
 
@@ -21,7 +22,10 @@ EXACT, LIKE = 0.5, 0.4
 """How much nearer to 1 an entry's score moves: of the very name, or of one that differs in case or in what it belongs
 to."""
 _NAME = re.compile(r"[^\W\d]\w*(?:(?:\.|::|#|->|-)\w+)*")
-_CALLED = re.compile(r"\s*\(.*\)\s*$", re.DOTALL)
+_CALLED = re.compile(r"\s*(?:\(.*\)|[ =]?[<\[{=].*)\s*$", re.DOTALL)
+_MODIFIERS = r"(?:(?:export|public|private|protected|static|async|pub|abstract)\s+)*"
+_KEYWORDS = r"(?:def|class|func|function|fn|interface|struct|type|enum|trait|const)"
+_PARTS = re.compile(r"\.|::|#|->")
 
 
 def name_in(query: str) -> str:
@@ -35,14 +39,36 @@ def name_in(query: str) -> str:
 
 
 def likeness(name: str, passage: Passage) -> float:
-    """EXACT where the passage is of the section that has this name, LIKE where it may well be, and 0."""
-    heading = _bare(passage.chunk.heading[-1]) if passage.chunk.heading else ""
-    if not heading or len(passage.chunk.text.split()) < MIN_WORDS:
+    """EXACT where the passage is of the section that has this name, LIKE where it may well be, or where the passage
+    declares it among others, and 0."""
+    chunk = passage.chunk
+    if not chunk.heading or len(chunk.text.split()) < MIN_WORDS:
         return 0.0
-    if heading == name:
+    heading = chunk.heading[-1]
+    headings = [_bare(one) for one in (heading.split(", ") if heading.startswith("-") else [heading])]
+    if name in headings:
         return EXACT
-    one, other = heading.casefold(), name.casefold()
-    return LIKE if one == other or _tail(one, other) or _tail(other, one) else 0.0
+    wanted = name.casefold()
+    pairs = [(wanted, heading.casefold()) for heading in headings if heading]
+    if any(one == other or _tail(one, other) or _tail(other, one) for one, other in pairs):
+        return LIKE
+    return LIKE if _declared(name, chunk.heading, chunk.text) else 0.0
+
+
+def _declared(name: str, headings: Sequence[str], text: str) -> bool:
+    """Whether a line of the text declares the name: a short method stands with its class, under the class's name."""
+    *owners, last = _PARTS.split(name)
+    if not _declaration(last).search(text):
+        return False
+    return not owners or owners[-1] in (part for heading in headings for part in _PARTS.split(_bare(heading)))
+
+
+@lru_cache(maxsize=64)
+def _declaration(name: str) -> re.Pattern[str]:
+    spelled = rf"(?:[\w.]+\.)?{re.escape(name)}(?![\w-])"
+    return re.compile(
+        rf"^[ \t]*(?:{_MODIFIERS}{_KEYWORDS}\s+(?:\([^)\n]*\)\s*)?|\.\. [\w:]+::\s+){spelled}", re.MULTILINE
+    )
 
 
 def forward(name: str, hits: Sequence[Hit]) -> tuple[Hit, ...]:

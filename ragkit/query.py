@@ -43,6 +43,11 @@ SHOWN_VERSIONS = 5
 _QUOTED = re.compile(r"(?<!\S)(?:\"([^\"\n]+)\"|“([^“”\n]+)”|„([^„“”\n]+)[“”]|«([^«»\n]+)»)(?=[\s.,;:?!)]|$)")
 # Of a word that goes on or ends; scripts written without blanks have no such words.
 _LETTER = re.compile(r"[^\W\u0e00-\U0010ffff]")
+# What Markdown puts around words and in front of lines, or between cells; links are read as their text.
+_MARKUP = re.compile(
+    r"^[ \t]*(?:>|[*+-]|\d{1,3}[.)])(?=[ \t])|(?<!\w)[*`_]+(?=\S)|(?<=\S)[*`_]+(?!\w)|~~|\|", re.MULTILINE
+)
+_LINK = re.compile(r"!?\[([^\]\[\n]*)\]\([^()\n]*\)")
 _EDGES = ".,;:?!()[]{}<>\"'`“”„«»"
 _VERSION = re.compile(r"[vV]?\d+(?:\.\d+)+[0-9A-Za-z]*(?:[-.+][0-9A-Za-z]+)*")
 # TLS v1.2 is a version of TLS, and port 3.5 or 2.5 seconds are none; "in 3.0" is one where nothing follows.
@@ -159,13 +164,20 @@ def named_versions(query: Query) -> tuple[str, ...]:
 
 
 def holds(text: str, phrases: Iterable[str]) -> bool:
-    """Whether a text holds every phrase as whole words, compared folded and with runs of blanks as one.
+    """Whether a text holds every phrase as whole words, compared folded and with runs of blanks as one; as it stands,
+    or as it reads without marks of Markdown.
 
     >>> holds("Connection\\n  refused: port 8080", ["connection refused"]), holds("port 8080", ["port 80"])
     (True, False)
+    >>> holds("The **quick** [fox](fox.md) runs\\n> away", ["quick fox", "runs away"])
+    True
     """
     folded = fold(text)
-    return all(_held(_pattern(phrase), folded) for phrase in phrases)
+    missing = [phrase for phrase in phrases if not _held(_pattern(phrase), folded)]
+    if not missing or not _MARKUP.search(folded):
+        return not missing
+    read = _MARKUP.sub("", _LINK.sub(r"\1", folded))
+    return all(_held(_pattern(phrase), read) for phrase in missing)
 
 
 def _held(pattern: re.Pattern[str], text: str) -> bool:
@@ -194,8 +206,13 @@ def phrase_terms(phrase: str, language: str) -> list[str]:
     ['night', 'backup']
     """
     words = (word.strip(_EDGES) for word in phrase.casefold().split())
-    plain = [word for word in words if len(word) > 1 and word.isalpha()]
+    # Where scripts meet in one word, the terms depend on what stands beside it.
+    plain = [word for word in words if len(word) > 1 and word.isalpha() and len(set(map(_is_spaced, word))) == 1]
     return list(dict.fromkeys(term for word in plain for term in analyse(word, language)))
+
+
+def _is_spaced(letter: str) -> bool:
+    return _LETTER.match(letter) is not None
 
 
 # ---------------------------------------------------------------- spelling
@@ -271,21 +288,27 @@ def _cased(word: str, like: str) -> str:
 # ---------------------------------------------------------------- what there is to say
 
 
-def notices(query: Query, *, held: bool = True, elsewhere: Sequence[str] = ()) -> tuple[str, ...]:
+def notices(
+    query: Query, *, held: bool = True, elsewhere: Sequence[str] = (), filtered: bool = False
+) -> tuple[str, ...]:
     """What a user should know about how the query was read; `held` tells whether any hit holds its phrases.
 
-    `elsewhere` are versions that were not searched, the latest first, of which documents hold them.
+    `elsewhere` are versions that were not searched, the latest first, of which documents hold them; `filtered` tells
+    whether filters left some documents out.
     """
     said = [f'searched for "{one.searched}", not "{one.written}"' for one in query.corrections]
     if query.phrases and not held:
         quoted = " and ".join(f'"{phrase}"' for phrase in query.phrases)
         if elsewhere:
+            kind = "other" if query.versions or filtered else "older"
             said.append(
-                f"only {'other' if query.versions else 'older'} versions hold {quoted}: {some(elsewhere)}; "
+                f"only {kind} versions hold {quoted}: {some(elsewhere)}; "
                 f"search them with --doc-version {elsewhere[0]}, or every version with --doc-version all"
             )
         else:
-            said.append(f"no passage holds {quoted}; without the quotation marks, passages that come near are found")
+            where = " that the filters leave" if filtered else ""
+            near = "without the quotation marks, passages that come near are found"
+            said.append(f"no passage{where} holds {quoted}; {near}")
     if not query.phrases and not query.error and (mentioned := next(_phrases(query.text), "")):
         said.append(f'the query is longer than {PROSE_WORDS} words: "{mentioned}" need not be found word for word')
     return tuple(said)

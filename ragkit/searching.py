@@ -15,7 +15,7 @@ from ragkit.domain import Hit, Ranked, SearchResult
 from ragkit.domain.queries import Query
 from ragkit.resources import Resources, opening
 from ragkit.stopwatch import Stopwatch
-from ragkit.versions import conditions, is_named, order, superseded
+from ragkit.versions import conditions, is_named, meets, order, superseded
 
 if TYPE_CHECKING:
     from ragkit.config import RetrieveSettings
@@ -131,7 +131,12 @@ class _Search:
             snapshot=self._snapshot.name,
             timings=clock.seconds,
             notices=(
-                *notices(asked, held=bool(hits), elsewhere=() if hits else self._elsewhere(filters, asked)),
+                *notices(
+                    asked,
+                    held=bool(hits) or not asked.phrases or allowed is None or len(allowed) > 0,
+                    elsewhere=() if hits else self._elsewhere(filters, asked),
+                    filtered=bool(filters),
+                ),
                 *scope.notices,
                 *self._unknown(asked),
                 *self._notices(asked.text),
@@ -174,8 +179,10 @@ class _Search:
         behind = superseded(known, among, named)
         if among is None:
             among = frozenset(store.owners(record)[1].tolist())
-        told = f"searched version {' and '.join(named)}, which the query names" if named else ""
-        return _Scope(store.chunks_of(record, among - behind), (told,) if told else ())
+        searched = {known.versions[id] for id in among - behind if id in known.versions}
+        told = [_as_documented(one, searched) for one in named if any(is_named(other, one) for other in searched)]
+        said = f"searched version {' and '.join(told)}, which the query names"
+        return _Scope(store.chunks_of(record, among - behind), (said,) if told else ())
 
     def _holding(self, asked: Query, allowed: ChunkIds | None) -> ChunkIds | None:
         """Of the chunks that are allowed those that hold the quoted phrases; None when all do."""
@@ -186,14 +193,15 @@ class _Search:
         return holding(asked.phrases, self._snapshot.lexical, self._store.indexed_texts, self._language, allowed)
 
     def _elsewhere(self, filters: Sequence[str], asked: Query) -> list[str]:
-        """Versions that stood back for others, the latest first, of which documents hold the quoted phrases."""
+        """Versions that are not searched, the latest first, of which documents hold the quoted phrases."""
         store, record, known = self._store, self._snapshot.record, self._snapshot.versions.found
         if not asked.phrases or self._settings.doc_versions == "all" or not known.families:
             return []
-        among = store.matching(record, filters, known.versions) if filters else None
+        others = [one for one in filters if not one.startswith("doc_version")]
+        among = store.matching(record, others, known.versions) if others else None
         chunks = self._holding(asked, None if among is None else store.chunks_of(record, among))
         held = {one.doc_version for one in self._passages([] if chunks is None else chunks.tolist())}
-        return sorted(held, key=order, reverse=True)
+        return sorted(held - {""}, key=order, reverse=True)
 
     def _unknown(self, asked: Query) -> tuple[str, ...]:
         """What there is to say of versions that the query names and no document is of."""
@@ -360,3 +368,11 @@ class _Search:
         if tokens <= embedder.max_tokens:
             return notices
         return (*notices, f"the query has {tokens} tokens; the dense index sees the first {embedder.max_tokens}")
+
+
+def _as_documented(named: str, versions: Iterable[str]) -> str:
+    """A version that a query names, behind the documents' own where that says less: 2.0 for 2.0.7."""
+    known = [version for version in versions if is_named(version, named)]
+    if any(meets(version, "=", named) for version in known):
+        return named
+    return f"{max(known, key=order)} for {named}"

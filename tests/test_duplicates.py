@@ -98,7 +98,7 @@ def test_an_older_snapshot_has_no_groups_and_a_damaged_file_is_named(tmp_path: P
 
 
 def test_pages_of_a_template_that_differ_in_a_number_are_never_compared() -> None:
-    text = "The option number {} sets the limit of the buffer that the server keeps for all clients which ask for a page"
+    text = "The option number {} sets the limit of the buffer that the server keeps for all who ask for a page"
     signatures = [signature(text.format(number)) for number in range(50)]
 
     def compared(ids: Sequence[int]) -> Mapping[int, str]:

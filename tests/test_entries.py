@@ -35,6 +35,22 @@ def test_a_name_is_told_from_a_question(query: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "line", "like"),
+    [
+        ("unseal", "    def unseal(self, key):", LIKE),
+        ("Vault.unseal", "    async def unseal(self, key):", LIKE),
+        ("Other.unseal", "    def unseal(self, key):", 0.0),
+        ("PutAll", "func (s *Store) PutAll(all []Pair) error {", LIKE),
+        ("unseal", ".. method:: Vault.unseal(key)", LIKE),
+        ("unseal", "    def unseal_all(self):", 0.0),
+        ("unseal", "    self.unseal(key)  # before def", 0.0),
+    ],
+)
+def test_a_passage_that_declares_the_name_among_others_is_its_entry(name: str, line: str, like: float) -> None:
+    assert likeness(name, passage("Vault", f"class Vault:\n{line}\n        Opens what was sealed.\n")) == like
+
+
+@pytest.mark.parametrize(
     ("name", "heading", "like"),
     [
         ("click.option", "click.option(*param_decls, cls=None)", EXACT),
@@ -42,6 +58,8 @@ def test_a_name_is_told_from_a_question(query: str, name: str) -> None:
         ("url_for", "flask.url_for", LIKE),
         ("flask.url_for", "`url_for`", LIKE),
         ("push_back", "std::vector::push_back", LIKE),
+        ("level", "--level <n>", EXACT),
+        ("file", "-f, --file=PATH", EXACT),
         ("option", "Options", 0.0),
         ("option", "The option", 0.0),
         ("for", "flask.url_for", 0.0),

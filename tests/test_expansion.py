@@ -44,6 +44,7 @@ from ragkit.testing import HashEmbedder, ScriptedGenerator
         ("``dts` suitable for devicetree (DTS)", []),
         ("as obtained from the AuthorityInfoAccess (AIA)", []),
         ("Nothing in brackets", []),
+        (f"Signature: {'_' * 60} Date: {'_' * 30} (MM/DD/YYYY)", []),
     ],
 )
 def test_an_acronym_is_found_where_it_is_introduced(text: str, pairs: list[tuple[str, str]]) -> None:

@@ -192,6 +192,21 @@ def test_underlined_lines_of_plain_text_are_headings() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "headings"),
+    [
+        ("第二章の設定\n============\n\n本文。\n", ["第二章の設定"]),
+        ("Short\n----------------------------------------\n\nText.\n", ["Short"]),
+        ("  Indented\n  --------\n\nText.\n", ["Indented"]),
+        ("It ends here, says the text.\n----------------------------------------\nMore.\n", []),
+        ("A long line that a short rule follows\n-----\n\nText.\n", []),
+    ],
+)
+def test_what_a_rule_makes_a_heading(text: str, headings: list[str]) -> None:
+    found = load(text.encode(), "notes.txt")
+    assert [section.heading[-1] for section in found.sections if section.heading] == headings
+
+
+@pytest.mark.parametrize(
     ("text", "title"),
     [
         ("git-gc(1)\n=========\n\nNAME\n----\n", "git-gc(1)"),
@@ -200,6 +215,7 @@ def test_underlined_lines_of_plain_text_are_headings() -> None:
         ("Format: https://example.org/1.0/\nSource: here\n", "notes"),
         ("From someone@example.org Thu Jul 22\nFlags: 10\n", "notes"),
         ("A whole sentence stands here.\n", "notes"),
+        ("The clock is a program that runs under Linux and sets the\nHardware Clock.\n", "notes"),
     ],
 )
 def test_the_title_of_plain_text(text: str, title: str) -> None:

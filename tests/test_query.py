@@ -239,6 +239,32 @@ def test_any_text_can_be_read(text: str) -> None:
     assert all(holds(" ".join(text.split()), [phrase]) for phrase in query.phrases)
 
 
+@pytest.mark.parametrize(
+    ("text", "phrase"),
+    [
+        ('The **quick** brown [fox](http://e.org "a fox") jumps', "quick brown fox jumps"),
+        ("over `lazy` _old_ dogs", "over lazy old dogs"),
+        ("> wrapped\n> quotation", "wrapped quotation"),
+        ("- first item\n* second item\n1. third", "first item second item third"),
+        ("| name | value |", "name value"),
+    ],
+)
+def test_a_phrase_is_read_through_markup(text: str, phrase: str) -> None:
+    assert holds(text, [phrase])
+    assert not holds(text, [phrase, "something else"])
+
+
+def test_signs_within_words_are_no_markup() -> None:
+    assert not holds("a*b and snake_case", ["ab"])
+    assert not holds("a*b and snake_case", ["snakecase"])
+    assert holds("a*b and snake_case", ["a*b and snake_case"])
+
+
+@pytest.mark.parametrize("text", ["1.2.3-" + "a1" * 30 + "/x", "3." + "1415926535" * 5 + "%", "v1" + ".1" * 40 + "%"])
+def test_long_versions_are_read_at_once(text: str) -> None:
+    assert parse(text).versions == ()
+
+
 # ---------------------------------------------------------------- spelling
 
 WORDS = {

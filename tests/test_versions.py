@@ -239,6 +239,10 @@ def test_a_version_is_chosen_by_option_by_range_or_in_the_query(engine: Engine) 
     named = engine.search("upload limit in v1.9")
     assert {hit.passage.path for hit in named.hits} == {"v1.9/limits.md", "v1.9/quota.md"}
     assert "searched version v1.9, which the query names" in named.notices
+    patch = engine.search("upload limit in v1.9.3")
+    assert "searched version 1.9 for v1.9.3, which the query names" in patch.notices
+    elsewhere = engine.search("upload limit in v1.9", filters=["path=v1.10/*"])
+    assert [hit.passage.path for hit in elsewhere.hits] == ["v1.10/limits.md"] and not elsewhere.notices
 
 
 def test_a_filter_that_only_an_older_version_meets_finds_it(engine: Engine) -> None:

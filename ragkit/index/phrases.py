@@ -31,6 +31,8 @@ def holding(
     import numpy as np
 
     terms = dict.fromkeys(term for phrase in phrases for term in phrase_terms(phrase, language))
+    if language not in ("english", "none"):  # a stem may hang on an accent that a phrase need not have
+        terms = {term: None for term in terms if lexical.holders(term)}
     chosen = lexical.holding(list(terms))
     if allowed is not None:
         chosen = np.intersect1d(chosen, allowed, assume_unique=True)

@@ -16,6 +16,8 @@ LIMIT = 8_000
 """Longest block, in characters, that blank lines alone are trusted to cut."""
 
 LONGEST_TITLE = 80
+WRAPPED = 50
+"""A longer line with another right below it is the beginning of a sentence."""
 _RULE = re.compile(r"([=~*#^+_-])\1{2,}")
 _FIELD = re.compile(r"[\w-]+:\s|.*(?:://|\w@\w)")
 """A line of a form, as of a letter's head, an address in it: no title."""
@@ -154,4 +156,5 @@ def first_line_title(text: str, blocks: Sequence[Block]) -> str:
     if underlined:
         return line
     good = line[-1] not in ".,;:{}()[]<>\\|" and line[0].isalnum() and not below[:1].islower()
+    good &= not below or len(line) <= WRAPPED
     return line if good and not _FIELD.match(line) else ""

@@ -7,6 +7,7 @@ Knows no third-party library.
 from __future__ import annotations
 
 import re
+import unicodedata
 from pathlib import PurePosixPath
 
 from ragkit.domain import Block, Document
@@ -20,10 +21,10 @@ _HASH = re.compile(r"^#.*$", re.M)
 _HEADING = re.compile(r"(?:\A\n*|\n[ \t]*\n)#{1,6} +[^\s#][^\n]*(?=\n[ \t]*(?:\n|\Z)|\Z)")
 _UNDERLINED = re.compile(
     r"(?:\A|(?<=\n))(?:[ \t]*\n|\A)(?:(?P<over>([=~*#^+_-])\2{2,})[ \t]*\n)?"
-    r"(?P<line>[ \t]*[^\W_][^\n]{1,100})\n(?P<rule>([=~*#^+_-])\5{2,})[ \t]*(?=\n|\Z)"
+    r"(?P<line>[ \t]*[^\W_][^\n]{1,100})\n[ \t]*(?P<rule>([=~*#^+_-])\5{2,})[ \t]*(?=\n|\Z)"
 )
-LONGER = 2
-"""By so many characters a rule may be longer or shorter than what stands over it."""
+SHORTER = 2
+"""By so many columns a rule may be shorter than what stands over it."""
 _CODE_LIKE = re.compile(
     r"^[ \t]*(?:[\w.-]+[ \t]*[:+]?=|export |alias |if |fi\b|done\b|source |\[[\w. -]+\]$|.*[;{}]$)", re.M
 )
@@ -46,7 +47,7 @@ def load_text(data: bytes, path: str) -> Document:
 
 
 def underlined(text: str) -> tuple[list[Heading], list[Block]]:
-    """Headings that stand over a rule as long as they are, and the lines of each; the first kind of rule is level 1.
+    """Headings that stand over a rule at least as long, and the lines of each; the first kind of rule is level 1.
 
     >>> headings, blocks = underlined("Git\\n===\\n\\nFixes\\n-----\\nNone.\\n")
     >>> [(heading.level, heading.text) for heading in headings], [(block.start, block.end) for block in blocks]
@@ -54,16 +55,26 @@ def underlined(text: str) -> tuple[list[Heading], list[Block]]:
     """
     headings, blocks, slugs, rules = list[Heading](), list[Block](), Slugs(), list[str]()
     for match in _UNDERLINED.finditer(text):
-        if abs(len(match["rule"]) - len(match["line"].strip())) > LONGER:
+        line = match["line"].strip()
+        over = len(match["rule"]) - columns(line)
+        if over < -SHORTER or (over > SHORTER and line[-1] in ".,;:"):  # a rule across the page, below a sentence
             continue
         kind = match["rule"][0] + (match["over"] or "")[:1]  # a title between two rules is another kind
         if kind not in rules:
             rules.append(kind)
         start, end = trim(text, *match.span())
-        line = match["line"].strip()
         headings.append(Heading(start, rules.index(kind) + 1, line, slugs.of(line)))
         blocks.append(Block("heading", start, end))
     return headings, blocks
+
+
+def columns(line: str) -> int:
+    """How wide a terminal shows a line: Chinese, Japanese and Korean characters take two columns.
+
+    >>> columns("Setup"), columns("設定")
+    (5, 4)
+    """
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in line)
 
 
 def is_markdown(text: str) -> bool:
