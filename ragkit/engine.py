@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 from ragkit import config
 from ragkit.choices import Expand, ExpansionMethod, Mode
-from ragkit.domain import Context, Document, Excerpt, LineIndex, SearchResult, Source
+from ragkit.domain import Context, Document, Excerpt, LineIndex, SearchResult, Source, location
 from ragkit.domain.answers import Answer, Draft, Message
 from ragkit.domain.corpora import Acronym, DuplicateGroup
 from ragkit.errors import ModelUnsuitable, UsageError
@@ -175,7 +175,10 @@ class Engine:
         remove_corpus(self.store, corpus)
 
     def show(self, path: str, first: int | None = None, last: int | None = None, *, corpus: str = "") -> Excerpt:
-        """Lines `first` to `last` of an ingested document (all of it by default), as citations count them."""
+        """Lines `first` to `last` of an ingested document (all of it by default), as citations count them.
+
+        What lies behind its end is left out. Raises UsageError for a document or place that there is not.
+        """
         record = self.store.document_by_path(self._opened.corpus_name(corpus), path)
         if record is None:
             raise UsageError(
@@ -183,7 +186,13 @@ class Engine:
                 f"`ragkit corpus show {self._opened.corpus_name(corpus)}` lists its documents",
             )
         document = self.store.document(record.id)
-        return LineIndex(document).excerpt(document, first, last)
+        index = LineIndex(document)
+        end = index.position(len(document.text.rstrip("\n")))
+        if first is not None and not (1 <= first <= end and (last is None or first <= last)):
+            unit = document.lines.unit
+            whole, asked = location(path, 1, end, unit), location(path, first, last or first, unit)
+            raise UsageError(f"there is no {asked}", f"ask for a part of {whole}")
+        return index.excerpt(document, first, last)
 
     def check(self, *, deep: bool = False) -> list[Check]:
         """Versions, models and indexes: what is in order, and what repairs the rest."""

@@ -172,7 +172,8 @@ def conditions(doc_version: str) -> tuple[tuple[str, str], ...]:
     found = []
     for part in doc_version.split(","):
         match = _CONDITION.fullmatch(part)
-        if match is None:
+        ordered = match is not None and match[1] not in (None, "=", "!=")
+        if match is None or (ordered and not _PARTS.fullmatch(match[2])):
             raise UsageError(
                 f"doc_version {doc_version!r} cannot be read: {part.strip() or 'nothing'} names no version",
                 'write 1.29, ">=1.28, <1.30", latest or all',

@@ -312,3 +312,11 @@ def test_asciidoc_headings_anchors_and_blocks() -> None:
 def test_a_file_of_comments_alone_is_skipped() -> None:
     with pytest.raises(SkipFile, match="no text"):
         load(b"<!-- nothing -->\n", "a.md")
+
+
+@pytest.mark.parametrize(
+    "text", [":author: Zed\n:date: 2024-01-01\n\nTitle\n=====\n\nText.\n", "Title\n=====\n\n:author: Zed\n\nText.\n"]
+)
+def test_fields_of_restructuredtext_stand_before_the_title_or_below_it(text: str) -> None:
+    document = load(text.encode(), "a.rst")
+    assert (document.title, document.metadata["author"]) == ("Title", "Zed")

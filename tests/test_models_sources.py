@@ -93,6 +93,29 @@ def test_hub_model_is_downloaded_once_and_then_needs_no_connection(tmp_path: Pat
     assert resolve.resolve(a_model(HUB), tmp_path, offline=True).files == found.files
 
 
+def test_what_is_fetched_anew_takes_nothing_away_before_it_is_here(tmp_path: Path) -> None:
+    with a_hub() as hub, environment(HF_ENDPOINT=hub.url):
+        found = resolve.resolve(a_model(HUB), tmp_path)
+    with pytest.raises(OfflineError):
+        resolve.resolve(a_model(HUB), tmp_path, offline=True, force=True)
+    assert resolve.resolve(a_model(HUB), tmp_path, offline=True).digest == found.digest
+    (found.directory / "model.safetensors").write_bytes(b"damaged")
+    with a_hub() as hub, environment(HF_ENDPOINT=hub.url):
+        assert resolve.resolve(a_model(HUB), tmp_path, force=True).digest == found.digest
+    assert (found.directory / "model.safetensors").read_bytes() == WEIGHTS
+
+
+def test_a_folder_of_the_user_is_another_model_when_a_file_joins_it(tmp_path: Path) -> None:
+    folder = tmp_path / "own"
+    folder.mkdir()
+    (folder / "config.json").write_bytes(CONFIG)
+    before = resolve.resolve(f"path:{folder}", tmp_path / "models")
+    assert resolve.resolve(f"path:{folder}", tmp_path / "models").digest == before.digest
+    (folder / "tokenizer.json").write_text("{}")
+    after = resolve.resolve(f"path:{folder}", tmp_path / "models")
+    assert after.digest != before.digest and "tokenizer.json" in after.files
+
+
 def test_hub_is_told_the_token_and_nothing_about_this_machine(tmp_path: Path) -> None:
     with a_hub() as hub, environment(HF_ENDPOINT=hub.url, HF_TOKEN="hf_secret"):
         resolve.resolve(a_model(HUB), tmp_path)

@@ -162,6 +162,19 @@ def test_forgotten_snapshots_take_their_rows_and_unused_vectors_along(store: Sto
     database.close()
 
 
+def test_what_was_replaced_before_anyone_saw_it_leaves_no_vectors(store: Store) -> None:
+    writer = CorpusWriter(store, "docs")
+    building = writer.begin_snapshot()
+    for text in ("one\nkept", "two\nkept", "three\nkept"):  # an ingest that fails before it publishes, and again
+        writer.put(building, [new("a.md", text)])
+        missing = [key for key, _ in writer.missing_vectors("e")]
+        assert len(missing) == (2 if text.startswith("one") else 1)
+        writer.put_vectors("e", missing, np.zeros((len(missing), 4), np.float32))
+    with sqlite3.connect(store.directory / "ragkit.db") as database:
+        assert database.execute("select count(*) from vectors").fetchone() == (2,)
+    database.close()
+
+
 def test_ids_are_never_given_out_twice(store: Store) -> None:
     """An index may still hold the id of a chunk whose row is gone."""
     writer = CorpusWriter(store, "docs")

@@ -11,7 +11,7 @@ import click
 from ragkit.choices import Outcome
 from ragkit.cli.common import Group, State, emit, emit_lines, pass_state, table
 from ragkit.cli.options import format_option
-from ragkit.errors import RagkitError
+from ragkit.errors import RagkitError, UsageError
 
 if TYPE_CHECKING:
     from ragkit.store import CorpusStatus
@@ -71,6 +71,8 @@ def show(state: State, name: str, format_: str) -> None:
 @pass_state
 def status(state: State, name: str, duplicates: bool, acronyms: bool, outcome: tuple[str, ...], format_: str) -> None:
     """What the latest ingest did with each file, and why."""
+    if sum(map(bool, (duplicates, acronyms, outcome))) > 1:
+        raise UsageError("--duplicates, --acronyms and --outcome list different things", "give one of them")
     if duplicates:
         _duplicates(state, name, format_)
         return

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
+from typing import NamedTuple, get_args
 
 import click
 
@@ -125,14 +125,22 @@ def chunk_size_option(help_: str) -> Callable[[F], F]:
 # ---------------------------------------------------------------- a place
 
 
-def split_place(text: str) -> tuple[str, int | None, int | None]:
+class Place(NamedTuple):
+    """Where a citation points: lines of a file, or what else is counted in it, "" for whatever that is."""
+
+    path: str
+    first: int | None = None
+    last: int | None = None
+    mark: str = ""
+
+
+def split_place(text: str) -> Place:
     """Split `path:L3-L9`, as citations write it, or as a person would.
 
-    >>> split_place("a/b.md:L3-L9"), split_place("b.pdf:p4"), split_place("c.md")
+    >>> split_place("a/b.md:L3-L9")[:3], split_place("b.pdf:p4")[:3], split_place("c.md")[:3]
     (('a/b.md', 3, 9), ('b.pdf', 4, 4), ('c.md', None, None))
     """
-    match = re.fullmatch(r"(.+?):(?:L|p|cell|¶)?(\d+)(?:-(?:L|p|cell|¶)?(\d+))?", text)
+    match = re.fullmatch(r"(?P<path>.+?):(?P<mark>L|p|cell|¶)?(?P<first>\d+)(?:-(?:L|p|cell|¶)?(?P<last>\d+))?", text)
     if not match:
-        return text, None, None
-    first = int(match[2])
-    return match[1], first, int(match[3]) if match[3] else first
+        return Place(text)
+    return Place(match["path"], int(match["first"]), int(match["last"] or match["first"]), match["mark"] or "")

@@ -19,6 +19,8 @@ from ragkit.cli.options import (
     no_spelling_option,
     split_place,
 )
+from ragkit.domain import location
+from ragkit.errors import UsageError
 
 if TYPE_CHECKING:
     from ragkit.choices import Expand, ExpansionMethod, Mode
@@ -100,9 +102,12 @@ def show(state: State, place: str, corpus: str, format_: str) -> None:
 
     PLACE is a path, path:L3-L9 or path:3-9; for PDF pages path:p4.
     """
-    path, first, last = split_place(place)
+    path, first, last, mark = split_place(place)
     with state.engine() as engine:
         excerpt = engine.show(path, first, last, corpus=corpus)
+    cited = location(path, first or 1, last or 1, excerpt.unit)
+    if mark and not cited.removeprefix(f"{path}:").startswith(mark):
+        raise UsageError(f"{place} is no place of it: {path} is cited by the {excerpt.unit}", f"ask for {cited}")
     if format_ == "json":
         emit({"path": path, "start_line": excerpt.start_line, "end_line": excerpt.end_line, "text": excerpt.text})
     else:

@@ -26,7 +26,7 @@ def why_not(
     from ragkit.evaluation import autopsy
 
     state.override("generate.backend", "extractive" if no_llm else None)
-    path, first, last = split_place(place)
+    path, first, last, _ = split_place(place)
     with state.engine() as engine:
         found = autopsy.examine(engine, question, path, first, last, corpus=corpus, answer=not no_answer)
     if format_ == "json":

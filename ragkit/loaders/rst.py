@@ -160,12 +160,13 @@ def _title_span(text: str, starts: Sequence[int], line: int, title: str) -> Span
 
 
 def _docinfo(text: str, titles: Sequence[Span]) -> dict[str, JSON]:
-    """Fields at the head of the file, or right under its title: `:date: 2024-01-01`."""
-    start = titles[0][1] if titles else 0
-    head = paragraphs(text[: start + 8_000], start)[:1]
-    if not head or text[head[0][0]] != ":":
-        return {}
-    return with_date({match[1].strip(): match[2].strip() for match in _FIELD.finditer(text, *head[0])})
+    """Fields at the head of the file, and right under its title: `:date: 2024-01-01`."""
+    found: dict[str, JSON] = {}
+    for start in dict.fromkeys((0, titles[0][1] if titles else 0)):
+        head = paragraphs(text[: start + 8_000], start)[:1]
+        if head and text[head[0][0]] == ":":
+            found |= {match[1].strip(): match[2].strip() for match in _FIELD.finditer(text, *head[0])}
+    return with_date(found)
 
 
 # ---------------------------------------------------------------- blocks

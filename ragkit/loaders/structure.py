@@ -6,7 +6,7 @@ Pure functions over text; knows no format and no library.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ragkit.domain import Block, BlockKind, Section, Span
@@ -21,7 +21,6 @@ WRAPPED = 50
 _RULE = re.compile(r"([=~*#^+_-])\1{2,}")
 _FIELD = re.compile(r"[\w-]+:\s|.*(?:://|\w@\w)")
 """A line of a form, as of a letter's head, an address in it: no title."""
-_PARAGRAPH = re.compile(r"[^\n]*\S[^\n]*(?:\n[^\n]*\S[^\n]*)*")
 _NOT_SLUG = re.compile(r"[^\w\- ]")
 
 
@@ -73,9 +72,23 @@ def line_starts(text: str) -> list[int]:
 def paragraphs(text: str, start: int = 0, end: int | None = None, limit: int = LIMIT) -> list[Span]:
     """Spans between blank lines, none longer than `limit`: a longer one is cut after a line, else at a blank."""
     spans: list[Span] = []
-    for match in _PARAGRAPH.finditer(text, start, len(text) if end is None else end):
-        spans.extend(cut(text, *match.span(), limit))
+    for span in _between_blank_lines(text, start, len(text) if end is None else end):
+        spans.extend(cut(text, *span, limit))
     return [trim(text, *span) for span in spans if not text[slice(*span)].isspace()]
+
+
+def _between_blank_lines(text: str, start: int, end: int) -> Iterator[Span]:
+    """Line by line, which long lines of nothing but blanks do not slow down."""
+    first, at, last = -1, start, start
+    for line in text[start:end].split("\n"):
+        if line and not line.isspace():
+            first, last = at if first < 0 else first, at + len(line)
+        elif first >= 0:
+            yield first, last
+            first = -1
+        at += len(line) + 1
+    if first >= 0:
+        yield first, last
 
 
 def cut(text: str, start: int, end: int, limit: int = LIMIT) -> Iterable[Span]:

@@ -57,13 +57,11 @@ def resolve(
     """The verified files of a model, fetched from the first source that has them if they are not here.
 
     No connection is opened when they are. `weights` onnx asks for the repository's own ONNX file; `force` fetches
-    anew. Raises ModelNotFound, ModelCorrupt, OfflineError.
+    anew, and what is here stays until that has come. Raises ModelNotFound, ModelCorrupt, OfflineError.
     """
     spec = _spec(name)
     wanted = wanted_files(spec, weights)
-    if force:
-        remove(spec, models_dir)
-    if found := _present(spec, models_dir, wanted):
+    if not force and (found := _present(spec, models_dir, wanted)):
         return found
     if spec.path is not None:
         return _adopt(spec, models_dir)
@@ -72,7 +70,7 @@ def resolve(
     target = _folder(models_dir, spec)
     target.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{target}.lock"):
-        if found := _present(spec, models_dir, wanted):
+        if not force and (found := _present(spec, models_dir, wanted)):
             return found
         staging = target.with_name(f"{target.name}.partial")
         staging.mkdir(exist_ok=True)
@@ -90,7 +88,7 @@ def resolve(
             with contextlib.suppress(OSError):
                 staging.rmdir()  # unless it holds what a later try goes on from
             raise
-        return _accept(spec, wanted, staging, target, source, stated)
+        return _accept(spec, wanted, staging, target, source, stated, anew=force)
 
 
 def wanted_files(spec: ModelSpec, weights: Weights) -> tuple[File, ...]:
@@ -163,6 +161,8 @@ def _present(spec: ModelSpec, models_dir: Path, wanted: Sequence[File]) -> Model
     if record is None:
         return None
     directory, known = Path(record["directory"]), record["files"]
+    if spec.path is not None and spec.path.is_dir() and known.keys() != _names(directory):
+        return None  # the user added a file to a folder, or took one out
     pinned = {file.path: file.sha256 for file in wanted}
     for file in wanted:
         if not file.optional and file.path not in known:
@@ -202,14 +202,18 @@ def _adopt(spec: ModelSpec, models_dir: Path) -> ModelFiles:
     if not spec.path.exists():
         raise ModelNotFound(f"{spec.path} does not exist", "correct the path after `path:`")
     directory = spec.path if spec.path.is_dir() else spec.path.parent
-    paths = sorted(_model_files(spec.path)) if spec.path.is_dir() else [spec.path]
-    if not paths:
+    names = sorted(_names(directory)) if spec.path.is_dir() else [spec.path.name]
+    if not names:
         raise ModelNotFound(f"{spec.path} holds no model files", "name the folder that has config.json")
-    record = _new_record(directory, [path.relative_to(directory).as_posix() for path in paths], str(spec.path))
+    record = _new_record(directory, names, str(spec.path))
     folder = _folder(models_dir, spec)
     folder.mkdir(parents=True, exist_ok=True)
     _write_record(folder, record)
     return _found(spec, record)
+
+
+def _names(directory: Path) -> set[str]:
+    return {path.relative_to(directory).as_posix() for path in _model_files(directory)}
 
 
 def _model_files(folder: Path) -> Iterator[Path]:
@@ -308,9 +312,17 @@ def _build(source: Source, base: Callable[[], ModelFiles], wanted: Sequence[File
 
 
 def _accept(
-    spec: ModelSpec, wanted: Sequence[File], staging: Path, target: Path, source: str, stated: Mapping[str, str]
+    spec: ModelSpec,
+    wanted: Sequence[File],
+    staging: Path,
+    target: Path,
+    source: str,
+    stated: Mapping[str, str],
+    *,
+    anew: bool = False,
 ) -> ModelFiles:
-    """Check what arrived, move it into place and record it. A file that does not match is deleted."""
+    """Check what arrived, move it into place and record it, `anew` without what was recorded before. A file that does
+    not match is deleted."""
     arrived = [path.relative_to(staging).as_posix() for path in _model_files(staging)]
     if wanted:
         arrived = [file.path for file in wanted if file.path in set(arrived)]
@@ -333,7 +345,7 @@ def _accept(
         (target / path).parent.mkdir(parents=True, exist_ok=True)
         (staging / path).replace(target / path)
     shutil.rmtree(staging)
-    earlier = _read_record(target)
+    earlier = None if anew else _read_record(target)
     record = {**record, "directory": str(target), "files": {**(earlier or {}).get("files", {}), **record["files"]}}
     _write_record(target, record)
     return _found(spec, record, wanted)

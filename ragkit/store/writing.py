@@ -177,15 +177,17 @@ class CorpusWriter:
                 t.documents.c.path.in_(paths),
                 t.documents.c.retired.is_(None),
             )
-            self._retire(connection, snapshot, list(connection.execute(query).scalars()))
+            unseen = self._retire(connection, snapshot, list(connection.execute(query).scalars()))
             for one in new:
                 self._insert(connection, snapshot, one)
+            _drop_unused_vectors(connection, unseen)
 
     def retire(self, snapshot: int, document_ids: Sequence[int]) -> None:
         """Take documents out of the snapshot under construction."""
         with self._database.writing() as connection:
             for start in range(0, len(document_ids), BATCH):
-                self._retire(connection, snapshot, list(document_ids[start : start + BATCH]))
+                unseen = self._retire(connection, snapshot, list(document_ids[start : start + BATCH]))
+                _drop_unused_vectors(connection, unseen)
 
     def touch(self, documents: Iterable[tuple[int, int, int]]) -> None:
         """Note (document id, size, mtime_ns) of files that were rewritten without a change."""
@@ -302,11 +304,7 @@ class CorpusWriter:
                 connection.execute(
                     delete(table).where(table.c.corpus_id == self.corpus.id, table.c.retired <= oldest)
                 )
-            for table in (t.vectors, t.sentence_vectors):
-                used = exists().where(t.chunks.c.text_hash == table.c.text_hash)
-                for start in range(0, len(hashes), BATCH):
-                    part = hashes[start : start + BATCH]
-                    connection.execute(delete(table).where(table.c.text_hash.in_(part), ~used))
+            _drop_unused_vectors(connection, hashes)
 
     # ------------------------------------------------------------ inside
 
@@ -326,14 +324,18 @@ class CorpusWriter:
             connection.execute(insert(t.corpora).values(row))
         return self.store.corpus(name)
 
-    def _retire(self, connection: Connection, snapshot: int, ids: list[int]) -> None:
+    def _retire(self, connection: Connection, snapshot: int, ids: list[int]) -> list[str]:
+        """Take documents out; hashes of the texts whose rows are gone altogether."""
         if not ids:
-            return
+            return []
         # What was born in this same snapshot was never seen by anyone: it needs no trace.
         unseen = t.documents.c.id.in_(ids) & (t.documents.c.born == snapshot)
+        texts = select(t.chunks.c.text_hash).join(t.documents, t.documents.c.id == t.chunks.c.document_id)
+        hashes = list(connection.execute(texts.where(unseen).distinct()).scalars())
         connection.execute(delete(t.documents).where(unseen))
         connection.execute(update(t.documents).where(t.documents.c.id.in_(ids)).values(retired=snapshot))
         connection.execute(update(t.chunks).where(t.chunks.c.document_id.in_(ids)).values(retired=snapshot))
+        return hashes
 
     def _insert(self, connection: Connection, snapshot: int, one: NewDocument) -> None:
         document = one.document
@@ -358,6 +360,15 @@ class CorpusWriter:
         if one.chunks:
             rows = [{**owner, **_chunk_row(ordinal, chunk, one.reader)} for ordinal, chunk in enumerate(one.chunks)]
             connection.execute(insert(t.chunks), rows)
+
+
+def _drop_unused_vectors(connection: Connection, hashes: Sequence[str]) -> None:
+    """Delete the vectors of texts that no chunk has."""
+    for table in (t.vectors, t.sentence_vectors):
+        used = exists().where(t.chunks.c.text_hash == table.c.text_hash)
+        for start in range(0, len(hashes), BATCH):
+            part = hashes[start : start + BATCH]
+            connection.execute(delete(table).where(table.c.text_hash.in_(part), ~used))
 
 
 def remove_corpus(store: Store, name: str) -> None:
