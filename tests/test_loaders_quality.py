@@ -48,6 +48,7 @@ def skipped(text: str | bytes, path: str) -> str:
 
 def test_names_that_tools_give_are_told_from_those_that_people_give() -> None:
     assert useless_name("package-lock.json") == "lock file: written by npm"
+    assert useless_name("searchindex.js") == "search index: written by Sphinx or mdBook"
     assert useless_name("pnpm-lock.yaml") == "lock file: written by pnpm"
     assert useless_name("app.min.js") == "minified: its name ends in .min.js"
     assert useless_name("Theme.MIN.css") == "minified: its name ends in .MIN.css"

@@ -195,7 +195,7 @@ class _Run:
         """The first of what is wrong with files that were read all the same, and how many more there are."""
         told = [f"{path}: {complaint}" for path, complaint in self._complained.items()]
         more = len(told) - TOLD
-        rest = f"and so with {more} more {'file' if more == 1 else 'files'}; --format json lists every one"
+        rest = f"and so with {more} more {'file' if more == 1 else 'files'}; `ragkit corpus status` lists every one"
         return (*told[:TOLD], *([rest] if more > 0 else []))
 
     # ------------------------------------------------------------ reading

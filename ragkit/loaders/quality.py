@@ -20,6 +20,16 @@ LOCK_FILES = {
 }
 """Lock files to the tools that write them; those that end in .lock or .sum have no format that is read."""
 
+SEARCH_INDEXES = {
+    "searchindex.js": "Sphinx or mdBook",
+    "searchindex.json": "mdBook",
+    "search_index.json": "MkDocs",
+    "search-index.js": "rustdoc",
+    "lunr-index.json": "Docusaurus or Antora",
+    "lunr-index.js": "Antora",
+}
+"""What a site searches itself by, which repeats the words of its pages, to the tools that write it."""
+
 _MINIFIED_NAME = re.compile(r"\.min\.(?:js|mjs|cjs|css)$", re.I)
 _LONG_LINE = 200
 _MEAN_LINE = 300
@@ -49,6 +59,8 @@ def useless_name(name: str) -> str:
     """
     if tool := LOCK_FILES.get(name.lower()):
         return f"lock file: written by {tool}"
+    if tool := SEARCH_INDEXES.get(name.lower()):
+        return f"search index: written by {tool}"
     match = _MINIFIED_NAME.search(name)
     return f"minified: its name ends in {match[0]}" if match else ""
 
