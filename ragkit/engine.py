@@ -227,7 +227,7 @@ class Engine:
         """
         from ragkit.searching import search
 
-        _require_text(query, "query")
+        query = _text(query, "query")
         return search(
             self._opened,
             query,
@@ -260,7 +260,7 @@ class Engine:
         as it is written, before it is checked. An answer with status abstained is the documentation's silence,
         not an error.
         """
-        _require_text(question, "question")
+        question = _text(question, "question")
         clock = Stopwatch()
         with clock("open_generator"):
             generator = self.generator
@@ -456,9 +456,13 @@ class Engine:
         )
 
 
-def _require_text(text: str, what: str) -> None:
-    if not text.strip():
-        raise UsageError(f"the {what} is empty", 'put it in quotes: ragkit ask "how do I ...?"')
+def _text(given: str, what: str) -> str:
+    """What was asked, as text that databases and models can take. Raises UsageError where nothing is in it."""
+    text = given.encode("utf-8", "replace").decode("utf-8")  # bytes of a terminal that are no text
+    if not text.strip(" \t\n\"'`“”"):
+        command = 'search "words"' if what == "query" else 'ask "how do I ...?"'
+        raise UsageError(f"the {what} is empty", f"put it in quotes: ragkit {command}")
+    return text
 
 
 def _first_line(text: str) -> str:

@@ -129,6 +129,7 @@ def test_show_prints_the_lines_that_sed_prints(ingested: Ingested) -> None:
     ("arguments", "code", "expected"),
     [
         (["ask", ""], 2, "the question is empty"),
+        (["search", '""'], 2, "the query is empty"),
         (["ask", "   ", "--no-llm"], 2, "the question is empty"),
         (["search", "x", "--corpus", "dosc"], 1, "corpus dosc does not exist"),
         (["search", "x", "--filter", "nonsense"], 2, "nonsense"),

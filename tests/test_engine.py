@@ -305,6 +305,10 @@ def test_question_longer_than_the_window_is_refused_with_numbers(settings: Setti
             engine.ask("why " * 600)
 
 
+def test_what_is_no_text_in_a_query_is_no_error(engine: Engine) -> None:
+    assert engine.search("backup \udcff key").hits
+
+
 def test_show_gives_the_lines_of_the_file(engine: Engine, docs: Path) -> None:
     excerpt = engine.show("backup.md", 7, 9)
     assert excerpt.text == "\n".join((docs / "backup.md").read_text().splitlines()[6:9])
