@@ -439,6 +439,15 @@ def test_several_folders_keep_their_paths_apart(corpus: Corpus, tmp_path: Path) 
     assert record.file == (tmp_path / "x/manual/a.md").resolve()
 
 
+def test_a_file_of_a_folder_that_is_there_already_is_read_once(corpus: Corpus) -> None:
+    corpus.write("a.md", "Some text.\n")
+    corpus.write("sub/b.md", "Other text.\n")
+    corpus.run()
+    for inside in (corpus.folder / "a.md", corpus.folder / "sub"):
+        again = ingest([inside], "docs", store=corpus.store, embedder=corpus.embedder, settings=corpus.settings)
+        assert {row.path: row.outcome for row in again.rows} == {"a.md": "unchanged", "sub/b.md": "unchanged"}
+
+
 def test_lost_folder_changes_nothing(corpus: Corpus, tmp_path: Path) -> None:
     corpus.write("a.md", "# Alpha\n\nFirst text.\n")
     corpus.run()

@@ -142,6 +142,10 @@ def test_unicode_encodings_are_recognised(encoding: str, mark: bytes) -> None:
 def test_an_old_encoding_is_guessed_and_a_declared_one_obeyed() -> None:
     text = "Die Größe des Gerätes läßt sich ändern. Übrigens müssen die Schlüssel geprüft werden.\n" * 5
     assert "Größe des Gerätes" in load(text.encode("cp1252"), "a.txt").text
+    for word in ("Élève", "Straße", "naïve façade", "“Zitat”"):
+        assert load(f"A page about {word}.\n".encode("cp1252"), "a.txt").text == f"A page about {word}.\n"
+    damaged = text.encode().replace("Übrigens".encode(), b"\xdcbrigens")
+    assert load(damaged, "a.txt").text == text.replace("Übrigens", "\ufffdbrigens")
     page = '<html><head><meta charset="iso-8859-2"></head><body><p>Žluťoučký kůň</p></body></html>'
     assert load(page.encode("iso-8859-2"), "a.html").text == "Žluťoučký kůň"
 

@@ -132,6 +132,7 @@ def look(
     found: dict[str, Found] = {}
     left_out: dict[str, LeftOut] = {}
     about: dict[str, str] = {}
+    files: set[Path] = set()
     for root in roots:
         if not Path(root.path).exists():
             raise CorpusError(
@@ -141,11 +142,12 @@ def look(
         folder = _settings_of(root)
         about = {**folder.about, **about}
         for one in _prefixed(root.prefix, scan(Path(root.path), _rules(folder, settings, store_directory))):
-            if one.path in found:
-                continue  # the same path from an earlier root
+            if one.path in found or (isinstance(one, Found) and one.file in files):
+                continue  # the same path, or the same file, from an earlier root
             if isinstance(one, Found):
                 left_out.pop(one.path, None)
                 found[one.path] = one
+                files.add(one.file)
             else:
                 left_out[one.path] = one
     return found, left_out, about

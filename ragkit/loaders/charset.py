@@ -6,6 +6,7 @@ Knows encodings (door of charset_normalizer); knows nothing of formats.
 from __future__ import annotations
 
 import codecs
+import contextlib
 import re
 
 from ragkit.errors import LoadError, SkipFile
@@ -20,6 +21,10 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_HIGH = re.compile(rb"[\x80-\xff]+")
+FEW = 40
+"""Bytes beyond ASCII by which one encoding can hardly be told from another."""
+LONGEST_RUN = 2
 _LINE_END = re.compile(r"\r\n?")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -77,6 +82,16 @@ def _controls(text: str) -> int:
 
 
 def _guess(data: bytes, path: str) -> str:
+    """UTF-8 that is damaged in places, or what the frequency of letters says; where there are too few to count, and
+    no runs of them as words in Cyrillic or Greek have, they are Western European."""
+    damaged = data.decode("utf-8", "replace")
+    lost = damaged.count("\ufffd")
+    if sum(not character.isascii() for character in damaged) >= 4 * lost:
+        return damaged
+    runs = [len(run) for run in _HIGH.findall(data)]
+    if sum(runs) <= FEW and max(runs, default=0) <= LONGEST_RUN:
+        with contextlib.suppress(UnicodeDecodeError):
+            return data.decode("cp1252")
     import charset_normalizer
 
     best = charset_normalizer.from_bytes(data[: 16 * _SAMPLE]).best()
