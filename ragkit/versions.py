@@ -67,7 +67,7 @@ _DATE = re.compile(r"(?:19|20)\d\d\.(?:0\d|1[0-2]$|\d+\.)")
 _LOG = re.compile(r"(?:change(?:s|log)|history|news)(?:\.(?:md|markdown|rst|txt|adoc))?", re.IGNORECASE)
 _ABOUT_RELEASES = re.compile(
     r"(?:change(?:s|log)|history|news|releases?[-_]?notes?|what-?s[-_]?new|upgrad(?:e|es|ing)|migrat(?:e|ing|ions?)|"
-    r"announcements?)(?:[-_].*)?",
+    r"announcements?)(?:[-_](?:notes?|logs?|guides?|to|from|for|in|of|v?\d[\w.]*))*",
     re.IGNORECASE,
 )
 """Names of what is written about each release and holds for it alone: the next one takes nothing back."""

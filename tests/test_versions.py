@@ -48,6 +48,7 @@ from ragkit.versions import (
         ("site/versioned_docs/version-2.0/setup.md", "2.0", "site/docs/{}/setup.md"),
         ("v1.29/api/v1/pods.md", "1.29", "{}/api/v1/pods.md"),
         ("books/manual-1.2.pdf", "1.2", "books/manual{}.pdf"),
+        ("migrate-mongo/v2.0/setup.md", "2.0", "migrate-mongo/{}/setup.md"),
     ],
 )
 def test_a_path_names_its_version(path: str, version: str, skeleton: str) -> None:

@@ -134,6 +134,15 @@ class Command(click.Command):
         super().__init__(*args, **kwargs)
         self.params = [*self.params, *_common_options()]
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """What is asked for may be an option of the documented program."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if any(isinstance(one, click.Argument) and one.name in ("query", "question") for one in self.params):
+                error.message += f" If it is what you ask for, write {ctx.command_path} -- {error.option_name}"
+            raise
+
 
 class Group(click.Group):
     """A noun: a group whose commands take the common flags, and which may run a default command when bare."""
