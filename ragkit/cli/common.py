@@ -139,9 +139,10 @@ class Command(click.Command):
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
-            if any(isinstance(one, click.Argument) and one.name in ("query", "question") for one in self.params):
-                error.message += f" If it is what you ask for, write {ctx.command_path} -- {error.option_name}"
-            raise
+            if not any(isinstance(one, click.Argument) and one.name in ("query", "question") for one in self.params):
+                raise
+            told = f"{error.message} If it is what you ask for, write {ctx.command_path} -- {error.option_name}"
+            raise click.NoSuchOption(error.option_name, told, error.possibilities, ctx) from error
 
 
 class Group(click.Group):

@@ -19,7 +19,6 @@ from ragkit.cli.options import (
     no_spelling_option,
     split_place,
 )
-from ragkit.domain import location
 from ragkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -102,6 +101,8 @@ def show(state: State, place: str, corpus: str, format_: str) -> None:
 
     PLACE is a path, path:L3-L9 or path:3-9; for PDF pages path:p4.
     """
+    from ragkit.domain import location
+
     path, first, last, mark = split_place(place)
     with state.engine() as engine:
         excerpt = engine.show(path, first, last, corpus=corpus)

@@ -29,7 +29,7 @@ def recipe(settings: ChunkSettings, embedder: Embedder, reader: str) -> str:
 def code() -> str:
     """Of the code that reads and cuts files; no version number to forget to raise when it changes."""
     package = Path(__file__).parents[1]
-    parts = (package / name for name in ("domain/__init__", "text", "sentences", "chunking", "loaders"))
+    parts = (package / name for name in ("domain/__init__", "text", "dates", "sentences", "chunking", "loaders"))
     files = [file for part in parts for file in (part.rglob("*.py") if part.is_dir() else [part.with_suffix(".py")])]
     return hashlib.sha256(b"".join(file.read_bytes() for file in sorted(files))).hexdigest()[:16]
 
