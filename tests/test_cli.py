@@ -130,7 +130,7 @@ def test_show_prints_the_lines_that_sed_prints(ingested: Ingested) -> None:
     [
         (["ask", ""], 2, "the question is empty"),
         (["search", '""'], 2, "the query is empty"),
-        (["search", "--dry-run"], 2, "write ragkit search -- --dry-run"),
+        (["search", "--dry-run"], 2, "write `ragkit search -- --dry-run`"),
         (["ask", "   ", "--no-llm"], 2, "the question is empty"),
         (["search", "x", "--corpus", "dosc"], 1, "corpus dosc does not exist"),
         (["search", "x", "--filter", "nonsense"], 2, "nonsense"),

@@ -141,7 +141,7 @@ class Command(click.Command):
         except click.NoSuchOption as error:
             if not any(isinstance(one, click.Argument) and one.name in ("query", "question") for one in self.params):
                 raise
-            told = f"{error.message} If it is what you ask for, write {ctx.command_path} -- {error.option_name}"
+            told = f"{error.message} If it is what you ask for, write `{ctx.command_path} -- {error.option_name}`."
             raise click.NoSuchOption(error.option_name, told, error.possibilities, ctx) from error
 
 
