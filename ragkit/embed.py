@@ -85,8 +85,9 @@ class OnnxEmbedder:
     def embed(self, texts: Sequence[str], kind: Kind = "passage", progress: Progress | None = None) -> Vectors:
         """float32 array of shape (len(texts), dimension), rows of Euclidean norm 1."""
         asked = (kind, texts[0]) if len(texts) == 1 else None
-        if asked is not None and asked == self._last[0]:
-            vectors: Vectors = self._last[1].copy()
+        last = self._last  # another thread may put in another one
+        if asked is not None and asked == last[0]:
+            vectors: Vectors = last[1].copy()
             return vectors
         prefix = self._prefixes[kind]
         rows = self._encoder.run([prefix + text for text in texts], progress, "embed")

@@ -23,7 +23,7 @@ def _words(text: str) -> frozenset[str]:
 
 _MARKER = r"(?:[-*+•]|\d{1,3}[.)]|[a-zA-Z][.)]|\[\w+\]:|:\w+:|\.\.(?=\s))(?=\s|$)"
 _LINE = re.compile(r"[^\n]*\n?")
-_FENCE = re.compile(r"\s*(```+|~~~+)")
+_FENCE = re.compile(r"\s*(```+(?![^`\n]*`)|~~~+)")
 _STANDS_ALONE = re.compile(
     r"\s*(?:#{1,6}\s|\||\+[-=+]+\+|={3,}\s*$|-{3,}\s*$|\.\.\s.*::\s*$|\{\{|<!--|:::)|.*\s\|\s.*\|"
 )

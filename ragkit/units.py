@@ -16,7 +16,7 @@ from ragkit.sentences import sentences
 
 UnitKind: TypeAlias = Literal["sentence", "item", "row", "code", "heading", "fence"]
 
-_FENCE = re.compile(r"(```+|~~~+)")
+_FENCE = re.compile(r"(```+(?![^`\n]*`)|~~~+)")
 _HEADING = re.compile(r"#{1,6}\s+\S|([=~^\"'`*+#-])\1{2,}$")
 _MARKER = re.compile(r"(?:[-*+•]|\d{1,3}[.)])[ \t]+(?=\S)")
 _ROW = re.compile(r"\|.*\|$|.*\s\|\s.*\|")

@@ -171,6 +171,45 @@ def test_front_matter_can_neither_build_objects_nor_explode() -> None:
 # ---------------------------------------------------------------- plain text
 
 
+def test_titles_of_two_lines_of_asciidoc_open_no_block() -> None:
+    text = (
+        "git-gc(1)\n=========\n\nSYNOPSIS\n--------\n[verse]\n'git gc'\n\nREMOTES[[REMOTES]]\n------------------\n"
+        "Text.\n\n----\ncode\n----\n\nSEE ALSO\n--------\nMore.\n"
+    )
+    document = load(text.encode(), "git-gc.adoc")
+    assert [(section.heading[-1], section.anchor) for section in document.sections] == [
+        ("git-gc(1)", "_git_gc1"),
+        ("SYNOPSIS", "_synopsis"),
+        ("REMOTES", "REMOTES"),
+        ("SEE ALSO", "_see_also"),
+    ]
+    assert [document.text[b.start : b.end] for b in document.blocks if b.kind == "code"] == ["----\ncode\n----"]
+
+
+def test_a_table_of_html_without_rows_costs_no_file() -> None:
+    assert "after" in load(b"Before\n\n<table id='x'></table>\n\nafter\n", "a.md").text
+    rows = (
+        load("x\n\n<table>\n<tr><td>İx</td></tr>\n<tr><td>b</td></tr>\n</table>\n".encode(), "a.md").blocks[-1].rows
+    )
+    assert len(rows) == 2
+
+
+def test_many_comments_on_a_line_are_read_at_once() -> None:
+    line = "<!--[--><!--]-->" * 40
+    assert "words" in load(f"{line} words\n".encode(), "a.md").text
+    assert "words" in load(f"{line} words\n".encode(), "page").text
+
+
+def test_what_a_target_of_restructuredtext_stands_before_is_no_comment() -> None:
+    document = load(b".. _setup:\n\n    An indented paragraph.\n\nText.\n", "a.rst")
+    assert any("An indented paragraph." in document.text[b.start : b.end] for b in document.blocks)
+
+
+def test_a_table_of_restructuredtext_without_a_head_ends_where_it_ends() -> None:
+    document = load(b"=====  =====\nA      B\n=====  =====\n\nProse that follows.\n\nMore of it.\n", "a.rst")
+    assert [b.kind for b in document.blocks] == ["table", "paragraph", "paragraph"]
+
+
 def test_underlined_lines_of_plain_text_are_headings() -> None:
     table = "Name\n----  ----\na     1\n"
     text = f"=====\nTitle\n=====\n\nIntro.\n\nFirst part\n----------\nWords.\n\n{table}\nNext\n~~~~\nMore.\n"

@@ -52,3 +52,8 @@ def test_units_are_slices_in_order(text: str) -> None:
         assert end <= unit.start < unit.end
         assert len(unit.text) <= MAX_CHARACTERS
         end = unit.end
+
+
+def test_code_between_three_backticks_on_one_line_opens_no_fence() -> None:
+    found = units("```make demo``` runs it. It takes a minute.\nThen it answers. That is all.\n")
+    assert "code" not in {unit.kind for unit in found} and found[-1].text == "That is all."

@@ -38,7 +38,8 @@ def lost(engine: Engine, corpus: str, missed: Missed, level: Level) -> list[tupl
             if snapshot.chunks / len(paths) * len(documents) + compared > COMPARED:
                 continue
             for one in documents:
-                passages.setdefault(one, store.document_passages(one))
+                if one not in passages:
+                    passages[one] = store.document_passages(one)
             held = [passage for one in documents for passage in passages[one]]
             compared += len(held)
             there = any(stands_at(gold, one.path, one.chunk.heading, one.chunk.text) for one in held)

@@ -93,7 +93,9 @@ EXTENSIONS = frozenset(REGISTRY)
 """Extensions that can be read. Files without an extension are judged by their first bytes."""
 
 _LOADERS = {value.partition(":")[0]: value for value in REGISTRY.values()}
-_MARKUP = re.compile(rb"\s*(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|\?xml[^>]*>\s*<!doctype\s+html)\b", re.I | re.S)
+_MARKUP = re.compile(
+    rb"\s*+(?:(?><!--.*?-->)\s*+)*+<(?:!doctype\s+html|html|\?xml[^>]*>\s*<!doctype\s+html)\b", re.I | re.S
+)
 
 
 def load(data: bytes, path: str, *, named: bool = False) -> Document:

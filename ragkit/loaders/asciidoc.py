@@ -12,7 +12,11 @@ from ragkit.text import trim
 
 _HEADING = re.compile(r"(={1,6}|#{1,6})[ \t]+(\S.*?)(?:[ \t]+\1)?[ \t]*$")
 _ANCHOR = re.compile(r"\[(?:\[([^\],]+)[^\]]*\]|#([^\],.%]+)[^\]]*)\]\s*$|\[.*\bid=[\"']?([\w-]+).*\]\s*$")
+_BEHIND = re.compile(r"[ \t]*\[\[([^\],]+)[^\]]*\]\]$")
 _FENCE = re.compile(r"(-{4,}|\.{4,}|\+{4,}|_{4,}|/{4,}|```|[|,:!]={3,})[\w,]*[ \t]*$")
+_UNDERLINES = "=-~^+"
+LONGER = 2
+"""By so many characters a rule may be longer or shorter than the title over it."""
 _KINDS: dict[str, BlockKind] = {"-": "code", ".": "code", "`": "code", "_": "quote", "|": "table", ",": "table"}
 _ITEM = re.compile(r"[ \t]*(?:[*-]|\*{2,5}|\.{1,5}|\d+\.)[ \t]+\S", re.M)
 _ATTRIBUTE = re.compile(r":([\w-]+):[ \t]*(.*)$")
@@ -20,7 +24,7 @@ _INLINE = re.compile(r"(?:link:|xref:|<<)[^\[,>]*[\[,]([^\]>]*)(?:\]|>>)|([*_`+#
 
 
 def load_asciidoc(data: bytes, path: str) -> Document:
-    """Headings of the `=` form become sections; `----` and its like keep their content in one block."""
+    """Headings of one line and of two become sections; `----` and its like keep their content in one block."""
     text = decode(data, path)
     metadata, body, complaint = front_matter(text)
     blocks, headings, attributes = _parse(text, body)
@@ -46,7 +50,18 @@ def _parse(text: str, body: int) -> tuple[list[Block], list[Heading], tuple[dict
         if start < body:
             continue
         line = text[start:end].rstrip()
-        if match := _HEADING.match(line):
+        rule = text[end : starts[at + 1]].rstrip() if at < len(starts) - 1 else ""
+        above = text[starts[at - 2] : start].strip() if at > 1 else ""
+        if _is_title(line, rule) and (not above or above.startswith("[")):
+            blocks += _plain(text, plain, start)
+            at, plain = at + 1, starts[at + 1]
+            if own := _BEHIND.search(line):
+                line, anchor = line[: own.start()], own[1]
+            name = _INLINE.sub(lambda m: m[1] or m[3] or "", line).strip()
+            slug = slugs.take(anchor) if anchor else "_" + slugs.of(name).replace("-", "_")
+            headings.append(Heading(start, 1 + _UNDERLINES.index(rule[0]), name, slug))
+            blocks.append(Block("heading", *trim(text, start, plain)))
+        elif match := _HEADING.match(line):
             blocks += _plain(text, plain, start)
             name = _INLINE.sub(lambda m: m[1] or m[3] or "", match[2]).strip()
             slug = slugs.take(anchor) if anchor else "_" + slugs.of(name).replace("-", "_")
@@ -75,6 +90,12 @@ def _parse(text: str, body: int) -> tuple[list[Block], list[Heading], tuple[dict
         anchor = (match[1] or match[2] or match[3]) if match else anchor if not line else ""
     blocks += _plain(text, plain, len(text))
     return blocks, headings, (attributes, comments)
+
+
+def _is_title(line: str, rule: str) -> bool:
+    """Whether a line and the rule below it are a title of two lines, and the rule opens no block."""
+    under = len(rule) > 1 and rule[0] in _UNDERLINES and rule == rule[0] * len(rule)
+    return under and line[:1].isalnum() and abs(len(rule) - len(line)) <= LONGER
 
 
 def _delimited(text: str, start: int, end: int, mark: str) -> Block:

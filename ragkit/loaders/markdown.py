@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
 
-_COMMENTS = re.compile(r"(?:\s*(?:<!--.*?-->|\{/\*.*?\*/\}|\{#-.*?-#\}))+\s*\Z", re.S)
+_COMMENTS = re.compile(r"(?:\s*+(?><!--.*?-->|\{/\*.*?\*/\}|\{#-.*?-#\}))++\s*\Z", re.S)
+_ROW, _END = re.compile(r"<tr\b", re.I), re.compile(r"</table", re.I)
 _ANCHOR = re.compile(r"\s*\{:?\s*#([^\s}]+)[^}]*\}\s*$|\s*\{/\*\s*#([^\s}]+)\s*\*/\}\s*$")
 _NAMED = re.compile(r"<(?:a|span)\s+(?:id|name)=[\"']([^\"']+)[\"'][^>]*>(?:\s*</(?:a|span)>)?")
 _SHORTCODE = re.compile(r"\{\{[<%]\s*(.*?)\s*[%>]\}\}")
@@ -235,12 +236,11 @@ def _join_html_tables(text: str, blocks: list[Block]) -> list[Block]:
 
 
 def _html_table(text: str, start: int, end: int) -> Block:
-    lower = text[start:end].lower()
-    marks = [start + match.start() for match in re.finditer(r"<tr\b", lower)]
-    last = start + lower.rfind("</table")
-    spans = [
-        trim(text, a, b) for a, b in zip(marks, [*marks[1:], max(last, marks[-1] if marks else start)], strict=True)
-    ]
+    marks = [match.start() for match in _ROW.finditer(text, start, end)]
+    if not marks:
+        return Block("table", start, end)
+    last = max((match.start() for match in _END.finditer(text, start, end)), default=0)
+    spans = [trim(text, a, b) for a, b in zip(marks, [*marks[1:], max(last, marks[-1])], strict=True)]
     rows = [span for span in spans if span[0] < span[1]]
     header = None
     if len(rows) > 1 and "<th" in text[slice(*rows[0])].lower():

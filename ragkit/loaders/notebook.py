@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ragkit.domain import JSON, Block, Document, LineMap
@@ -46,7 +47,7 @@ def load_notebook(data: bytes, path: str) -> Document:
             if kind == "markdown":
                 parsed = parse_markdown(text, slugs=slugs)
                 blocks.extend(shift(block, offset) for block in parsed.blocks)
-                headings.extend(Heading(h.start + offset, h.level, h.text, h.anchor) for h in parsed.headings)
+                headings.extend(replace(heading, start=heading.start + offset) for heading in parsed.headings)
             else:
                 start, end = trim(text, 0, len(text))
                 blocks.append(Block("code" if kind == "code" else "other", offset + start, offset + end))

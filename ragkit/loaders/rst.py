@@ -31,6 +31,7 @@ _CODE = re.compile(
     r"|productionlist|highlight|prompt|ipython|math|graphviz|digraph|mermaid)\Z"
 )
 _ITEM = re.compile(r"[ \t]*(?:[*+•-]|\(?(?:\d+|[a-zA-Z]|#)[.)])[ \t]+\S")
+BORDERS_AND_A_ROW = 3
 _BORDER = re.compile(r"[ \t]*=+(?:[ \t]+=+)+[ \t]*$")
 _GRID = re.compile(r"[ \t]*\+[-=+]+\+[ \t]*$")
 _RULE = re.compile(r"([!-/:-@\[-`{-~])\1{2,}\s*$")
@@ -182,7 +183,7 @@ def _blocks(text: str, groups: Sequence[Span], ignored: list[Span]) -> Iterator[
         stop = at + 1
         directive = _DIRECTIVE.match(first)
         if not directive and _COMMENT.match(first) and not _NAMED.match(first):
-            if first != "..":
+            if first != ".." and not first.startswith((".. _", "__ ")):  # what a target stands before is no comment
                 stop = _inside(text, groups, at, indent)
             ignored.append((start, groups[stop - 1][1]))
             if rest := _after_comment(text, start, groups[at][1], indent):
@@ -305,4 +306,8 @@ def _lines(text: str, start: int, end: int) -> Iterator[Span]:
 
 def _closed(text: str, start: int, end: int) -> bool:
     lines = text[start:end].split("\n")
-    return sum(bool(_BORDER.match(line)) for line in lines) >= 2 and bool(_BORDER.match(lines[-1])) and len(lines) > 3
+    return (
+        sum(bool(_BORDER.match(line)) for line in lines) >= 2
+        and bool(_BORDER.match(lines[-1]))
+        and len(lines) >= BORDERS_AND_A_ROW
+    )
