@@ -128,6 +128,17 @@ def test_code_is_verbatim_also_with_line_numbers_beside_it() -> None:
     assert [block.kind for block in document.blocks] == ["code"]
 
 
+@pytest.mark.parametrize(
+    ("opens", "closes"), [("<div class=line>", "</div>"), ("<ol><li>", "</li></ol>"), ("<p>", "</p>")]
+)
+def test_code_in_an_element_for_each_line_keeps_its_lines_and_indentation(opens: str, closes: str) -> None:
+    lines = ["def f():", "    return 1"]
+    code = "".join(f"{opens}{line}{closes}" for line in lines)
+    document = page(f"<p>before</p><pre><code>{code}</code></pre><p>after</p>")
+    shown = [document.text[block.start : block.end] for block in document.blocks if block.kind == "code"]
+    assert shown == ["\n".join(lines)]
+
+
 def test_code_that_starts_indented_starts_on_its_own_line() -> None:
     document = page("<p>text</p>\n<div>\n<pre><span></span> <b>def</b> f():\n\n    <b>pass</b>\n</pre></div>")
     assert document.text == "text\n\n def f():\n\n    pass" and document.lines.numbers == (1, 1, 3, 4, 5)

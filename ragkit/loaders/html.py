@@ -150,6 +150,9 @@ class _Walk:
         """Tell the writer of a block element, and give what will close it."""
         writer = self.writer
         identity = attributes.get("id") or ""
+        if writer.in_code and tag != "pre":  # an element for each line
+            writer.code_line()
+            return writer.code_line
         if tag in _HEADINGS:
             writer.open_heading(int(tag[1]), identity)
             return writer.close_heading

@@ -276,6 +276,16 @@ class UnitWriter:
         self.flush()
         self._code += 1
 
+    @property
+    def in_code(self) -> bool:
+        """Whether character data is code, in no cell of a table."""
+        return self._code > 0 and not self._in_cell
+
+    def code_line(self) -> None:
+        """The beginning or the end of an element that holds a line of code."""
+        if any(map(str.strip, self._lines[-1])):
+            self.newline()
+
     def close_code(self) -> None:
         """The end of it."""
         self._code -= 1
