@@ -60,6 +60,11 @@ def test_a_file_that_is_no_notebook_is_refused(data: bytes) -> None:
 # ---------------------------------------------------------------- PDF
 
 
+def test_an_outline_that_points_back_makes_no_heading() -> None:
+    data = pdf(["Intro", "Some text."], ["Setup", "More text."], outline=[("Setup", 1), ("Cover", 0)])
+    assert [section.heading for section in read(data, "a.pdf").sections] == [(), ("Setup",)]
+
+
 def test_pdf_text_knows_its_pages_and_its_outline() -> None:
     data = pdf(
         ["Intro", "Some text here."], ["Setup", "More text."], title="Book", outline=[("Intro", 0), ("Setup", 1)]

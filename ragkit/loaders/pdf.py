@@ -161,7 +161,7 @@ def _headings(text: str, outline: Sequence[tuple[int, str, int]], starts: Sequen
         pattern = r"^[ \t]*(?:[\d.]+[ \t]+)?" + r"\s+".join(map(re.escape, title.split())) + r"[ \t]*$"
         match = re.compile(pattern, re.M | re.I).search(text, max(start, cursor), end)
         at = match.start() if match else max(start, cursor)
-        if found and at <= found[-1].start:
+        if found and (at <= found[-1].start or end <= cursor):  # it points back, as a link to the cover does
             continue
         found.append(Heading(at, level, title, slugs.of(title)))
         cursor = match.end() if match else at
@@ -169,7 +169,8 @@ def _headings(text: str, outline: Sequence[tuple[int, str, int]], starts: Sequen
 
 
 def _line_at(text: str, offset: int) -> str:
-    return text[offset:].partition("\n")[0] if offset < len(text) else ""
+    end = text.find("\n", offset)
+    return text[offset : end if end >= 0 else len(text)]
 
 
 def _blocks(text: str, start: int, end: int) -> Iterator[Block]:
