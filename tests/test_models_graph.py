@@ -26,11 +26,11 @@ def operators(path: Path) -> set[str]:
     return {node.op_type for node in onnx.load(str(path)).graph.node}
 
 
-def published(folder: Path, labels: int = 1) -> tuple[Any, Path]:
+def published(folder: Path, labels: int = 1, source: Path | None = None) -> tuple[Any, Path]:
     """A cross-encoder, and a folder as a package brings it: logits, weights in bytes, a tokenizer, no config."""
     import torch
 
-    source = toy_models.save_cross_encoder(folder / "source", labels)
+    source = source or toy_models.save_cross_encoder(folder / "source", labels)
     model = sbert.load_cross_encoder(source, exportable=True)
     inner = sbert._classifier(model)
     encoded = model.tokenizer([a for a, _ in PAIRS], [b for _, b in PAIRS], padding=True, return_tensors="pt")

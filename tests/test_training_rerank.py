@@ -1,4 +1,4 @@
-"""What the reranker is trained on: questions whose passage is known, candidates that are wrong for sure, one loss."""
+"""What the reranker learns: what a teacher says of the passages that the search finds; and what it begins as."""
 
 from __future__ import annotations
 
@@ -9,21 +9,42 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from ragkit import Engine, config
-from ragkit.errors import UsageError
+from ragkit.errors import ModelUnsuitable, UsageError
 from ragkit.evaluation import datasets
 from ragkit.testing import HashEmbedder
 from tests.test_evaluation_generate import PAGES
 from training import command
 from training.rerank import __main__ as rerank
-from training.rerank import candidates, data
+from training.rerank import data
+from training.rerank.lessons import DEPTH, NEAR, Lesson, lessons
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 EMBEDDED = HashEmbedder()
+
+
+class Teacher:
+    """Says of a pair which share of the question's words the text holds."""
+
+    name = "toy-teacher"
+    labels: Sequence[str] = ()
+    max_tokens = 64
+    tokenizer = None
+    read = 0
+
+    def run(self, pairs: Sequence[tuple[str, str]], what: str) -> NDArray[np.float32]:
+        self.read += len(pairs)
+        words = [(set(query.lower().split()), set(text.lower().split())) for query, text in pairs]
+        return np.array([[len(one & other) / len(one)] for one, other in words], np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -159,49 +180,71 @@ def test_an_error_of_the_command_is_one_line(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_a_question_of_a_document_names_the_passage_that_answers_it(engine: Engine) -> None:
+def test_questions_of_documents_are_the_same_for_the_same_seed(engine: Engine) -> None:
     queries = list(data.documentation_queries(engine, "handbook", seed=1))
     assert queries == list(data.documentation_queries(engine, "handbook", seed=1))
-    assert {"asked", "keywords", "reworded"} >= {query.kind for query in queries if query.quote} != set()
-    for query in queries:
-        (passage,) = engine.store.passages(query.passages)
-        assert query.quote in passage.chunk.text
-        assert query.hidden in " ".join(passage.chunk.text.split())
+    assert {"asked", "keywords", "reworded"} & {query.kind for query in queries}
+    assert all(query.corpus == "handbook" and query.text.strip() for query in queries)
 
 
-def test_the_right_candidate_comes_first_and_is_kept_from_run_to_run(engine: Engine, tmp_path: Path) -> None:
+def test_a_lesson_holds_what_the_search_finds_and_what_the_teacher_says(engine: Engine, tmp_path: Path) -> None:
     queries = list(data.documentation_queries(engine, "handbook", seed=1))
-    found = candidates.groups(engine, queries, tmp_path, seed=1)
+    teacher = Teacher()
+    found = lessons(engine, teacher, queries, tmp_path, seed=1)
     assert found
-    embedded = EMBEDDED.embedded
-    assert candidates.groups(engine, queries, tmp_path, seed=1) == found
-    assert EMBEDDED.embedded == embedded  # nothing was searched for again
-    by_text = {query.text: query for query in queries}
-    for group in found:
-        query = by_text[group.query]
-        assert len(group.texts) == len(group.scores) >= 2
-        for line in query.quote.splitlines()[:1]:
-            assert line.strip() in group.texts[0] or len(query.quote) > candidates.WINDOW
-        if query.hidden:
-            assert query.hidden not in " ".join(group.texts[0].split())
-        words = set((query.quote or query.hidden).lower().split())
-        if len(words) >= 4:
-            for wrong in group.texts[1:]:
-                assert len(words & set(wrong.lower().split())) < len(words)
+    for lesson in found:
+        hits = engine.search(lesson.query, corpus="handbook", limit=DEPTH).hits
+        places = [[hit.passage.chunk.indexed for hit in hits].index(text) for text in lesson.texts]
+        assert places[0] == 0 and 0 < places[1] < max(NEAR, len(hits))
+        shares = [1 / (1 + math.exp(-logit)) for logit in lesson.logits]
+        assert shares == pytest.approx(
+            teacher.run([(lesson.query, text) for text in lesson.texts], "")[:, 0], abs=1e-3
+        )
+    read, embedded = teacher.read, EMBEDDED.embedded
+    assert lessons(engine, teacher, queries, tmp_path, seed=1) == found  # read from the folder
+    assert (teacher.read, EMBEDDED.embedded) == (read, embedded)
 
 
-def test_the_model_begins_with_the_ranking_that_is_there_and_gains_by_mending_it() -> None:
+def test_what_is_learned_is_the_teacher_s_order() -> None:
     torch = pytest.importorskip("torch")
-    from training.rerank.task import SHARPNESS, Reranking
+    from training.rerank.task import Learning
 
-    task = Reranking()
-    group = candidates.Group("q", "asked", ("right", "wrong"), (0.5, 0.6))
-    behind, ahead = torch.tensor([0.0, 0.0]), torch.tensor([3.0, 0.0])
-    assert float(task.loss(behind, [group])) == pytest.approx(math.log(1 + math.exp(0.1 * SHARPNESS)), abs=1e-5)
-    assert float(task.loss(ahead, [group])) < float(task.loss(behind, [group]))
-    assert task.measure([group], [behind.tolist()]) == {"asked": 0.5}
-    assert task.measure([group], [ahead.tolist()]) == {"asked": 1.0}
-    assert task.texts(group) == [("q", "right"), ("q", "wrong")]
+    task = Learning()
+    lesson = Lesson("q", "asked", ("good", "bad"), (4.0, -4.0))
+    same, shifted, swapped = torch.tensor([4.0, -4.0]), torch.tensor([6.0, -2.0]), torch.tensor([-4.0, 4.0])
+    assert float(task.loss(same, [lesson])) == 0
+    assert float(task.loss(shifted, [lesson])) == pytest.approx(4.0)  # the order is right: only the level is off
+    assert float(task.loss(swapped, [lesson])) == pytest.approx(2 * 64.0)
+    assert task.measure([lesson], [shifted.tolist()]) == {"asked": 1.0}
+    assert task.measure([lesson], [swapped.tolist()]) == {"asked": 0.0}
+    assert task.texts(lesson) == [("q", "good"), ("q", "bad")]
+
+
+def test_a_student_is_layers_of_the_teacher_over_the_words_of_the_base(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from safetensors.numpy import load_file
+
+    from tests.test_models_graph import published
+    from tests.toy_models import save_bi_encoder, save_cross_encoder
+    from training.rerank.student import make_student
+
+    base = save_bi_encoder(tmp_path / "base")
+    source = save_cross_encoder(tmp_path / "source", noise=0.1)
+    _, bytes_alone = published(tmp_path, source=source)
+    teacher, words = load_file(source / "model.safetensors"), load_file(base / "model.safetensors")
+    for folder, off in ((source, 1e-6), (bytes_alone, 0.02)):
+        make_student(folder, base, 1, tmp_path / f"of-{folder.name}")
+        made = load_file(tmp_path / f"of-{folder.name}" / "model.safetensors")
+        for name, tensor in made.items():
+            wanted = teacher[name] if "word_embeddings" not in name else words[name.removeprefix("bert.")]
+            assert np.abs(tensor - wanted).max() <= off, name
+        assert not any(".layer.1." in name for name in made)
+    make_student(source, base, 2, tmp_path / "whole")
+    assert any(".layer.1." in name for name in load_file(tmp_path / "whole" / "model.safetensors"))
+    with pytest.raises(ModelUnsuitable, match="has 2 layers, and 3 are asked for"):
+        make_student(source, base, 3, tmp_path / "more")
+    with pytest.raises(ModelUnsuitable, match="do not fit"):
+        make_student(save_cross_encoder(tmp_path / "labels", labels=3), base, 1, tmp_path / "no")
 
 
 def test_a_run_that_was_stopped_goes_on_and_what_it_leaves_is_a_cross_encoder(tmp_path: Path) -> None:
@@ -209,18 +252,15 @@ def test_a_run_that_was_stopped_goes_on_and_what_it_leaves_is_a_cross_encoder(tm
     from ragkit import sbert
     from tests.toy_models import save_cross_encoder
     from training.cross_encoder import Recipe, Trainer
-    from training.rerank.task import Reranking
+    from training.rerank.task import Learning
     from training.steps import CHECKPOINT
 
     base = save_cross_encoder(tmp_path / "base")
-    groups = [
-        candidates.Group(f"restart the server {at}", "asked", ("restart it", "a backup"), (0.5, 0.6))
-        for at in range(8)
-    ]
-    first = Trainer(base, tmp_path, Recipe(minutes=0.02, batch=2), Reranking())
+    groups = [Lesson(f"restart the server {at}", "asked", ("restart it", "a backup"), (3.0, -3.0)) for at in range(8)]
+    first = Trainer(base, tmp_path, Recipe(minutes=0.02, batch=2, bfloat16=True), Learning())
     first.train(groups, groups)
     assert first.step > 0 and (tmp_path / CHECKPOINT).is_file()
-    second = Trainer(base, tmp_path, Recipe(minutes=0.02, batch=2), Reranking())
+    second = Trainer(base, tmp_path, Recipe(minutes=0.02, batch=2, bfloat16=True), Learning())
     assert (second.step, second.best) == (first.step, first.best)
     assert second.logits(groups[:1])[0] == pytest.approx(first.logits(groups[:1])[0], abs=1e-5)
     scores = sbert.score(sbert.load_cross_encoder(tmp_path / "best"), [("restart the server", "restart it")])
@@ -233,9 +273,9 @@ def test_ctrl_c_ends_the_step_writes_the_checkpoint_and_says_how_to_go_on(
     pytest.importorskip("torch")
     from tests.toy_models import save_cross_encoder
     from training.cross_encoder import Recipe, Trainer
-    from training.rerank.task import Reranking
+    from training.rerank.task import Learning
 
-    class Interrupting(Reranking):
+    class Interrupting(Learning):
         steps = 0
 
         def loss(self, logits, batch):  # type: ignore[no-untyped-def]
@@ -245,7 +285,7 @@ def test_ctrl_c_ends_the_step_writes_the_checkpoint_and_says_how_to_go_on(
             return super().loss(logits, batch)
 
     base = save_cross_encoder(tmp_path / "base")
-    groups = [candidates.Group(f"restart {at}", "asked", ("restart it", "a backup"), (0.5, 0.6)) for at in range(8)]
+    groups = [Lesson(f"restart {at}", "asked", ("restart it", "a backup"), (3.0, -3.0)) for at in range(8)]
     first = Trainer(base, tmp_path, Recipe(minutes=1.0, batch=2), Interrupting())
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(SystemExit) as stopped:
@@ -253,7 +293,7 @@ def test_ctrl_c_ends_the_step_writes_the_checkpoint_and_says_how_to_go_on(
     assert (stopped.value.code, first.step, signal.getsignal(signal.SIGINT)) == (130, 3, before)
     (line,) = capsys.readouterr().err.splitlines()
     assert line == f"stopped: step 3 is kept in {tmp_path}/checkpoint.pt; the same command goes on from there"
-    second = Trainer(base, tmp_path, Recipe(minutes=1.0, batch=2), Reranking())
+    second = Trainer(base, tmp_path, Recipe(minutes=1.0, batch=2), Learning())
     assert second.step == 3
     assert second.logits(groups[:1])[0] == pytest.approx(first.logits(groups[:1])[0], abs=1e-5)
 

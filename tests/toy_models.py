@@ -98,12 +98,16 @@ def save_static(folder: Path, *, prompts: dict[str, str] | None = None) -> Path:
     return folder
 
 
-def save_cross_encoder(folder: Path, labels: int = 1) -> Path:
-    """A cross-encoder, with one label as rerankers have or several."""
+def save_cross_encoder(folder: Path, labels: int = 1, *, noise: float = 0.0) -> Path:
+    """A cross-encoder, with one label as rerankers have or several. `noise` makes even its biases differ."""
     import torch
     from transformers import BertForSequenceClassification
 
     torch.manual_seed(1)
-    BertForSequenceClassification(_config(num_labels=labels)).save_pretrained(folder)
+    model = BertForSequenceClassification(_config(num_labels=labels))
+    with torch.no_grad():
+        for weight in model.parameters() if noise else ():
+            weight += noise * torch.randn_like(weight)
+    model.save_pretrained(folder)
     tokenizer().save_pretrained(folder)
     return folder

@@ -15,18 +15,15 @@ from ragkit.units import contents
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A question that a passage answers, with the `quote` that does. `hidden` is a sentence of it: the question."""
+    """A question that a passage answers, and how it was made."""
 
     text: str
     kind: str
-    quote: str = ""
-    hidden: str = ""
 
 
 def of_passage(chunk: Chunk, title: str, rng: random.Random) -> Iterator[Made]:
     """What is asked by rule, in keywords, reworded; its headings; and one of its sentences."""
     for fact in facts(View(chunk.text, chunk.heading, title))[:4]:
-        quote = chunk.text[fact.start : fact.end]
         forms = {
             "asked": fact.asked.text,
             "keywords": keywords(fact.asked.text),
@@ -34,11 +31,11 @@ def of_passage(chunk: Chunk, title: str, rng: random.Random) -> Iterator[Made]:
         }
         kind = rng.choices(tuple(forms), (4, 2, 3))[0]
         if forms[kind]:
-            yield Made(forms[kind], kind, quote)
+            yield Made(forms[kind], kind)
     if len(chunk.heading) >= 2 and chunk.tokens >= 40 and rng.random() < 0.2:
         yield Made(" ".join(dict.fromkeys(plain(part) for part in chunk.heading[-2:])), "heading")
     sentences = [unit.text for unit in contents(chunk.text)]
     if len(sentences) >= 4 and rng.random() < 0.15:
         chosen = " ".join(rng.choice(sentences).split())
         if 40 <= len(chosen) <= 200:
-            yield Made(chosen, "sentence", hidden=chosen)
+            yield Made(chosen, "sentence")

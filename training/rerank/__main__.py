@@ -1,11 +1,11 @@
-"""Train a reranking cross-encoder: one command, resumable.
+"""Train a small cross-encoder to say what a large one says: one command, resumable.
 
     python -m training.rerank OUT --docs DIR --docs DIR ... --held-out-docs DIR --squad squad/
 
 OUT should be outside the repository. OUT/store holds what the product ingested, OUT/asked.json with which options its
-samples were made, OUT/groups what it found for every question, OUT/checkpoint.pt the model in training: a run that
-was stopped goes on from there. OUT/best is the model that did best on the held-out questions, for
-`--set rerank.model=path:OUT/best`.
+samples were made, OUT/lessons what it found for every question and what the teacher says of it, OUT/student the model
+that training begins with, OUT/checkpoint.pt the model in training: a run that was stopped goes on from there.
+OUT/best is the model that did best on the held-out questions, for `--set rerank.model=path:OUT/best`.
 """
 
 from __future__ import annotations
@@ -18,70 +18,87 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ragkit import Engine, config
+from ragkit.cross_encoder import open_cross_encoder
 from ragkit.errors import UsageError
 from ragkit.evaluation import datasets
 from ragkit.evaluation.run import prepare_corpus
 from ragkit.files import write_whole
+from ragkit.models import resolve
+from ragkit.models.prepare import prepare
 from training.base import base_model
 from training.command import Pace, run
 from training.kinds import some_of_each_kind
-from training.rerank.candidates import Group, groups
 from training.rerank.data import Query, documentation_queries, judged_queries, named, sample_tree, squad_as_beir
+from training.rerank.lessons import Lesson, lessons
+from training.rerank.student import make_student
 
-PER_ARTICLE = 100
-HELD_OUT = 12
-"""One part in so many of the questions about paragraphs says when to stop."""
-OF_A_KIND = 40
+PER_ARTICLE = 200
+HELD_OUT = 40
+"""One part in so many of the questions about paragraphs says which model is best."""
+OF_A_KIND = 80
 """Held-out questions that are looked at, at most."""
 
 
 def main() -> None:
-    """Read the options, ingest, make the questions, search, train."""
+    """Read the options, ingest, make the questions, search, have the teacher read, train."""
     parser = argparse.ArgumentParser(prog="python -m training.rerank", description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("--docs", type=Path, action="append", default=[], help="a folder of HTML documentation")
-    parser.add_argument("--held-out-docs", type=Path, action="append", default=[], help="one that says when to stop")
+    parser.add_argument(
+        "--held-out-docs", type=Path, action="append", default=[], help="one that says which model is best"
+    )
     parser.add_argument("--squad", type=Path, required=True, help="corpus.jsonl and pairs.jsonl of paragraphs")
     parser.add_argument("--files", type=int, default=80, help="of each folder, at most")
     parser.add_argument("--articles", type=int, default=76, help="of the paragraphs, at most")
-    parser.add_argument("--base", default="all-MiniLM-L6-v2", help="the catalogue's name of the model to start from")
-    parser.add_argument("--frozen-layers", type=int, default=0, help="of the lowest, left as they are: quicker")
-    parser.add_argument("--batch", type=int, default=4, help="questions of a step")
-    parser.add_argument("--learning-rate", type=float, default=1e-4)
+    parser.add_argument("--teacher", default="ms-marco-MiniLM-L12-v2", help="the catalogue's name of a reranker")
+    parser.add_argument("--base", default="all-MiniLM-L6-v2", help="the model whose word embeddings are kept")
+    parser.add_argument("--layers", type=int, default=6, help="of the teacher, at equal distances")
+    parser.add_argument("--batch", type=int, default=8, help="questions of a step")
+    parser.add_argument("--learning-rate", type=float, default=3e-4)
     parser.add_argument("--minutes", type=float, default=60.0, help="of training")
     parser.add_argument("--device", default="cpu", help="cpu, or cuda")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--bfloat16", action="store_true", help="where the processor has instructions for it")
     options = parser.parse_args()
     names = folders(options)
-    base = base_model(options.base, config.load().settings.models_directory)
+    models = config.load().settings.models_directory
+    base, teacher = base_model(options.base, models), resolve.local(options.teacher, models)
+    if teacher is None:
+        raise UsageError(f"{options.teacher} is not here", f"run `ragkit models pull {options.teacher}`")
     learned, held_out = gather(options, names)
     if not learned or not held_out:
-        missing = "learn from" if not learned else "stop by"
-        raise UsageError(f"no question to {missing} is answered by what the search finds", "name more documentation")
-    train(options, base, learned, held_out)
+        missing = "learn from" if not learned else "choose by"
+        raise UsageError(f"no question to {missing} finds two passages", "name more documentation")
+    if not (options.out / "student").is_dir():
+        make_student(teacher.directory, base, options.layers, options.out / "student")
+    train(options, learned, held_out)
 
 
-def gather(options: argparse.Namespace, names: Mapping[Path, str]) -> tuple[list[Group], list[Group]]:
-    """What is learned and what says when to stop."""
+def gather(options: argparse.Namespace, names: Mapping[Path, str]) -> tuple[list[Lesson], list[Lesson]]:
+    """What is learned and what says which model is best."""
     out: Path = options.out
     keep_to(out, options, names)
     (out / "docs").mkdir(exist_ok=True)
-    overrides = {"store.directory": str(out / "store"), "threads": options.threads}
+    # The candidates are those that a reranker is given, so the sentences have had their say.
+    overrides = {"store.directory": str(out / "store"), "threads": options.threads, "rerank.model": "sentences"}
     with Engine(config.replace(config.load().settings, overrides), progress=Pace()) as engine:
         learned = _documentation(engine, options.docs, names, options)
         stop = _documentation(engine, options.held_out_docs, names, options)
         squad_as_beir(options.squad, out / "squad", options.articles, PER_ARTICLE, options.seed)
-        asked = _judged(engine, out / "squad")
-        last = {query.document for query in asked[-(len(asked) // HELD_OUT) :]}
-        stop += [query for query in asked if query.document in last]
-        learned += [query for query in asked if query.document not in last]
+        dataset = datasets.load(out / "squad")
+        asked = judged_queries(dataset, prepare_corpus(engine, dataset))
+        stop += asked[-(len(asked) // HELD_OUT) :]
+        learned += asked[: -(len(asked) // HELD_OUT)]
         random.Random(options.seed).shuffle(learned)
         stop = some_of_each_kind(random.Random(options.seed).sample(stop, len(stop)), OF_A_KIND)
         for name, queries in (("training", learned), ("held out", stop)):
             print(f"{name}: {len(queries)} questions,", dict(sorted(Counter(one.kind for one in queries).items())))
-        kept = out / "groups"
-        return groups(engine, learned, kept, options.seed), groups(engine, stop, kept, options.seed)
+        prepared = prepare(options.teacher, "reranker", engine.settings.models_directory, threads=options.threads)
+        teacher = open_cross_encoder(prepared.path, "reranker", options.threads)
+        kept = out / "lessons"
+        held_out = lessons(engine, teacher, stop, kept, options.seed)
+        return lessons(engine, teacher, learned, kept, options.seed), held_out
 
 
 def folders(options: argparse.Namespace) -> dict[Path, str]:
@@ -120,12 +137,12 @@ def keep_to(out: Path, options: argparse.Namespace, names: Mapping[Path, str]) -
     write_whole(file, json.dumps({**known, **asked}, indent=1).encode())
 
 
-def train(options: argparse.Namespace, base: Path, learned: Sequence[Group], held_out: Sequence[Group]) -> None:
-    """Until the time is over, or the held-out questions say stop."""
+def train(options: argparse.Namespace, learned: Sequence[Lesson], held_out: Sequence[Lesson]) -> None:
+    """Until the time is over."""
     import torch
 
     from training.cross_encoder import Recipe, Trainer
-    from training.rerank.task import Reranking
+    from training.rerank.task import Learning
 
     torch.set_num_threads(options.threads)
     recipe = Recipe(
@@ -133,9 +150,9 @@ def train(options: argparse.Namespace, base: Path, learned: Sequence[Group], hel
         seed=options.seed,
         batch=options.batch,
         learning_rate=options.learning_rate,
-        frozen_layers=options.frozen_layers,
+        bfloat16=options.bfloat16,
     )
-    Trainer(base, options.out, recipe, Reranking(), options.device).train(learned, held_out)
+    Trainer(options.out / "student", options.out, recipe, Learning(), options.device).train(learned, held_out)
     print(options.out / "best")
 
 
@@ -153,11 +170,6 @@ def _documentation(
         print(f"{corpus}: snapshot {report.snapshot}, {len(queries)} questions", flush=True)
         found += queries
     return found
-
-
-def _judged(engine: Engine, folder: Path) -> list[Query]:
-    dataset = datasets.load(folder)
-    return list(judged_queries(engine, dataset, prepare_corpus(engine, dataset)))
 
 
 if __name__ == "__main__":

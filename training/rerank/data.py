@@ -1,7 +1,7 @@
-"""Questions whose passage is known: of documentation itself, by rule, and of a reading-comprehension set.
+"""Questions to search for: of documentation itself, by rule, and of a reading-comprehension set.
 
-Knows folders, ingested corpora and the ways a question can be made of a passage; knows nothing of candidates, models
-or losses. Everything is ingested by the product itself, into a store of its own.
+Knows folders, ingested corpora and the ways a question can be made of a passage; knows nothing of hits, models or
+losses. Everything is ingested by the product itself, into a store of its own.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ragkit import Engine
-from ragkit.domain import Passage
 from ragkit.errors import UsageError
 from ragkit.evaluation.datasets import Dataset, json_lines
 from training.questions import of_passage
@@ -30,16 +29,11 @@ PER_DOCUMENT = 14
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A question and the passages that answer it. `hidden` is a sentence that is taken out of them: the question."""
+    """A question, how it was made, and the corpus that it is asked of."""
 
     text: str
     kind: str
     corpus: str
-    passages: tuple[int, ...]
-    document: int
-    heading: tuple[str, ...] = ()
-    quote: str = ""
-    hidden: str = ""
 
 
 # ---------------------------------------------------------------- documentation
@@ -85,19 +79,17 @@ def sample_tree(source: Path, target: Path, count: int, seed: int) -> None:
 
 
 def documentation_queries(engine: Engine, corpus: str, seed: int) -> Iterator[Query]:
-    """Questions of every document: asked by rule, in keywords, reworded; headings; and sentences taken out."""
+    """Questions of every document: asked by rule, in keywords, reworded; headings; and sentences."""
     rng = random.Random(f"{seed}-{corpus}")
     for document in engine.store.documents(engine.store.current_snapshot(corpus)):
-        passages = list(engine.store.document_passages(document.id))
-        found = [query for passage in passages for query in _of_passage(passage, corpus, rng)]
+        passages = engine.store.document_passages(document.id)
+        found = [
+            Query(made.text, made.kind, corpus)
+            for passage in passages
+            for made in of_passage(passage.chunk, passage.title, rng)
+        ]
         rng.shuffle(found)
         yield from found[:PER_DOCUMENT]
-
-
-def _of_passage(passage: Passage, corpus: str, rng: random.Random) -> Iterator[Query]:
-    owner = (corpus, (passage.id,), passage.document_id, passage.chunk.heading)
-    for made in of_passage(passage.chunk, passage.title, rng):
-        yield Query(made.text, made.kind, *owner, made.quote, made.hidden)
 
 
 # ---------------------------------------------------------------- judged sets
@@ -125,14 +117,9 @@ def squad_as_beir(folder: Path, target: Path, articles: int, each: int, seed: in
         (partial / "qrels.tsv").write_text(f"query-id\tcorpus-id\tscore\n{judged}", encoding="utf-8")
 
 
-def judged_queries(engine: Engine, dataset: Dataset, corpus: str) -> Iterator[Query]:
-    """The questions of a judged set, each with the passages of the documents that answer it."""
-    ids = {one.path: one.id for one in engine.store.documents(engine.store.current_snapshot(corpus))}
-    for question in dataset.questions:
-        right = [ids[gold.path] for gold in question.relevant if gold.path in ids]
-        passages = tuple(passage.id for id in right for passage in engine.store.document_passages(id))
-        if passages:
-            yield Query(question.text, dataset.name, corpus, passages, right[0])
+def judged_queries(dataset: Dataset, corpus: str) -> list[Query]:
+    """The questions of a judged set; what is judged is not looked at."""
+    return [Query(question.text, dataset.name, corpus) for question in dataset.questions]
 
 
 @contextmanager

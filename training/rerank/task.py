@@ -1,44 +1,43 @@
-"""Learn which candidate answers a question: what a cross-encoder reads, its loss and what is measured.
+"""Learn what the teacher says: what a cross-encoder reads, its loss and what is measured.
 
-Knows groups; knows nothing of models. The search's own score is part of the logit, so training begins with the
-ranking that is there, and the model learns what to add to it.
+Knows lessons; knows nothing of models. Most of the loss is about which passage of a question is the better one, since
+that is all that a reranker is asked.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import combinations
 
 import torch
 
 from training.cross_encoder import Texts
-from training.rerank.candidates import Group
-
-SHARPNESS = 25.0
-"""What a whole point of the search's score is worth as a logit: fitted, it stays within 24 and 26."""
+from training.rerank.lessons import Lesson
 
 
-class Reranking:
-    """A question with each of its candidates."""
+class Learning:
+    """A question with each of its passages."""
 
-    max_tokens = 192
+    max_tokens = 256
 
-    def texts(self, example: Group) -> Sequence[Texts]:
-        """Question, then candidate."""
+    def texts(self, example: Lesson) -> Sequence[Texts]:
+        """Question, then passage."""
         return [(example.query, text) for text in example.texts]
 
-    def loss(self, logits: torch.Tensor, batch: Sequence[Group]) -> torch.Tensor:
-        """Listwise: minus the logarithm of the right candidate's share of the softmax."""
-        losses = []
-        for group, row in zip(batch, torch.split(logits, [len(group.texts) for group in batch]), strict=True):
-            scores = torch.tensor(group.scores, device=logits.device)
-            losses.append(-torch.log_softmax(SHARPNESS * scores + row, 0)[0])
-        return torch.stack(losses).mean()
+    def loss(self, logits: torch.Tensor, batch: Sequence[Lesson]) -> torch.Tensor:
+        """Mean squared distance from the teacher's logits, and the same again after taking the mean distance of each
+        question off: differences within a question count twice (MarginMSE of Hofstätter et al., 2020, is those
+        alone)."""
+        wanted = torch.tensor([logit for lesson in batch for logit in lesson.logits], device=logits.device)
+        off = logits - wanted
+        within = [part - part.mean() for part in torch.split(off, [len(lesson.texts) for lesson in batch])]
+        return off.square().mean() + torch.cat(within).square().mean()
 
-    def measure(self, examples: Sequence[Group], logits: Sequence[Sequence[float]]) -> dict[str, float]:
-        """Mean reciprocal rank of the right candidate, for every kind of question."""
+    def measure(self, examples: Sequence[Lesson], logits: Sequence[Sequence[float]]) -> dict[str, float]:
+        """Share of the pairs of a question's passages that stand in the teacher's order, by kind of question."""
         kinds = defaultdict(list)
-        for group, row in zip(examples, logits, strict=True):
-            found = [SHARPNESS * score + logit for score, logit in zip(group.scores, row, strict=True)]
-            kinds[group.kind].append(1 / (1 + sum(value > found[0] for value in found[1:])))
-        return {kind: sum(ranks) / len(ranks) for kind, ranks in kinds.items()}
+        for lesson, row in zip(examples, logits, strict=True):
+            for one, other in combinations(range(len(row)), 2):
+                kinds[lesson.kind].append((lesson.logits[one] - lesson.logits[other]) * (row[one] - row[other]) > 0)
+        return {kind: sum(held) / len(held) for kind, held in kinds.items()}
