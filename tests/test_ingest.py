@@ -439,6 +439,19 @@ def test_several_folders_keep_their_paths_apart(corpus: Corpus, tmp_path: Path) 
     assert record.file == (tmp_path / "x/manual/a.md").resolve()
 
 
+def test_the_lexical_index_begins_anew_when_a_fifth_of_it_was_taken_out(corpus: Corpus) -> None:
+    for at in range(10):
+        corpus.write(f"{at}.md", f"Text number {at} about backups.\n")
+    corpus.run()
+    removed = []
+    for at in range(4):
+        corpus.write(f"{at}.md", f"Another text, number {at}.\n", age_seconds=1000)
+        corpus.run()
+        with open_snapshot(corpus.store, "docs", corpus.settings) as snapshot:
+            removed.append(snapshot.manifest.lexical_removed)
+    assert removed == [1, 2, 0, 1]
+
+
 def test_a_file_of_a_folder_that_is_there_already_is_read_once(corpus: Corpus) -> None:
     corpus.write("a.md", "Some text.\n")
     corpus.write("sub/b.md", "Other text.\n")

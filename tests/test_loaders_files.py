@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from io import BytesIO
 
 import pytest
 
@@ -115,6 +116,27 @@ def test_docx_headings_lists_and_tables() -> None:
     ]
     assert [place(document, words) for words in ("Run", "second", "http", "After")] == [2, 4, 8, 10]
     assert str(document.metadata["date"]).startswith("20")
+
+
+def test_docx_text_that_stands_twice_or_was_moved_is_read_once() -> None:
+    import docx
+    from docx.oxml import parse_xml
+
+    word = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
+    compatible = 'xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006"'
+    box = "<w:pict><w:r><w:t>Boxed.</w:t></w:r></w:pict>"
+    written = docx.Document()
+    paragraph = written.add_paragraph("Before. ")
+    paragraph._p.append(
+        parse_xml(
+            f'<w:r {word} {compatible}><mc:AlternateContent><mc:Choice Requires="wps">{box}</mc:Choice>'
+            f"<mc:Fallback>{box}</mc:Fallback></mc:AlternateContent></w:r>"
+        )
+    )
+    paragraph._p.append(parse_xml(f"<w:moveFrom {word}><w:r><w:t>Moved.</w:t></w:r></w:moveFrom>"))
+    file = BytesIO()
+    written.save(file)
+    assert read(file.getvalue(), "a.docx").text == "Before. Boxed."
 
 
 def test_damaged_docx_is_refused() -> None:

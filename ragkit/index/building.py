@@ -64,7 +64,7 @@ def build(
     aside.mkdir(parents=True)
     parts = _Parts(writer, record, base)
     facts = parts.write_dense(aside / DENSE_FILE, dense_settings)
-    engine = parts.write_lexical(aside / LEXICAL_FOLDER, lexical_settings)
+    engine, removed = parts.write_lexical(aside / LEXICAL_FOLDER, lexical_settings)
     parts.write_words(aside)
     parts.write_duplicates(aside / DUPLICATES_FOLDER)
     parts.write_versions(aside / VERSIONS_FOLDER)
@@ -87,6 +87,7 @@ def build(
         engine,
         facts,
         files,
+        lexical_removed=removed,
     )
     for name in files:
         _flush(aside / name)
@@ -149,7 +150,8 @@ class _Parts:
 
         return dense.build(path, blocks, len(self._ids), dimension, settings)
 
-    def write_lexical(self, folder: Path, settings: LexicalSettings) -> lexical.Engine:
+    def write_lexical(self, folder: Path, settings: LexicalSettings) -> tuple[lexical.Engine, int]:
+        """Also gives how many chunks were taken out since the index was last built anew."""
         engine = lexical.choose(settings, len(self._ids))
         base, known = self._base, self._base_manifest
         kept = len(self._old) - len(self._removed)
@@ -158,14 +160,17 @@ class _Parts:
             settings.language,
             lexical.fingerprint(settings.language),
         )
+        removed = len(self._removed) + (known.lexical_removed if known is not None else 0)
+        few = kept * 5 < len(self._ids) * 4 or removed * 5 > len(self._ids)
         # Chunks that were removed still count in tantivy's statistics: past a share, begin anew.
-        if base is None or not same or kept * 5 < len(self._ids) * 4:
+        if base is None or not same or few:
+            removed = 0
             lexical.build(folder, engine, self._writer.store.chunk_texts(self._record), settings.language)
         else:
             newest = int(self._old[-1]) if len(self._old) else 0
             texts = self._writer.store.chunk_texts(self._record, newest)
             lexical.extend(base.directory / LEXICAL_FOLDER, folder, engine, self._removed, texts, settings.language)
-        return engine
+        return engine, removed
 
     def write_words(self, folder: Path) -> None:
         """The vocabulary and the acronyms: both count chunks, and go on from what the base has counted."""

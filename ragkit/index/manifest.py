@@ -47,6 +47,8 @@ class Manifest:
     dense: dense.DenseFacts
     files: Mapping[str, Mapping[str, Any]]
     format: int = FORMAT
+    lexical_removed: int = 0
+    """Chunks taken out of the lexical index since it was last built anew."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,7 @@ def load_docx(data: bytes, path: str) -> Document:
 
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
+_FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
 
 
 @dataclass(slots=True)
@@ -159,10 +160,14 @@ def _style_name(document: Any, identity: str | None) -> str:
 
 
 def _text(element: Any) -> str:
-    """Text of a paragraph, links included, deleted text left out."""
+    """Text of a paragraph, links included; deleted text, where moved text stood, and what stands twice for older
+    programs left out."""
     parts: list[str] = []
+    left_out = {node for part in element.iter(_FALLBACK, f"{_W}moveFrom") for node in part.iter()}
     for node in element.iter(f"{_W}t", f"{_W}tab", f"{_W}br", f"{_W}cr", f"{_W}noBreakHyphen"):
         tag = str(node.tag).rpartition("}")[2]
+        if node in left_out:
+            continue
         if tag == "tab" and str(node.getparent().tag).endswith("}tabs"):
             continue
         parts.append({"tab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}.get(tag) or node.text or "")
