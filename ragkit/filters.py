@@ -152,7 +152,16 @@ def _checked(one: Filter, documents: Sequence[Mapping[str, JSON]], versions: set
             f"filter {str(one)!r}: {one.key} holds dates, and {one.value or 'nothing'} is none",
             f"write {form}YYYY-MM-DD, {form}YYYY-MM or {form}YYYY",
         )
+    counted = 2 * sum(_number(value) is not None for value in values) > len(values)
+    if counted and date is None and one.operator not in ("=", "!=") and not _has_order(one):
+        form = f"{_written(one.key)}{one.operator}"
+        raise FilterError(f"filter {str(one)!r}: {one.key} holds numbers, and {one.value} is none", f"write {form}3")
     return replace(one, date=date)
+
+
+def _has_order(one: Filter) -> bool:
+    """Whether a filter's value is a number, or a version."""
+    return _number(one.value) is not None or _version(one.value, one.key) is not None
 
 
 def _certain_dates(values: Iterable[JSON]) -> int:

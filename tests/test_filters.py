@@ -373,3 +373,31 @@ def test_many_values_are_not_named() -> None:
     assert unmet(parse(["tags=x"]), documents[:11])[0].endswith(
         "tags is all, t00, t01, t02, t03, t04, t05, t06, t07, t08, t09 or t10"
     )
+
+
+def test_a_key_of_numbers_is_compared_with_numbers() -> None:
+    documents = [{"weight": 3}, {"weight": "10"}, {"weight": 2.5}, {"weight": "heavy"}]
+    with pytest.raises(FilterError, match="weight holds numbers, and abc is none"):
+        checked(parse(["weight>=abc"]), documents)
+    (found,) = checked(parse(["weight>=2.7"]), documents)
+    assert [matches([found], Fields("a", "", "text", one)) for one in documents[:3]] == [True, True, False]
+    checked(parse(["weight=abc"]), documents)
+
+
+@pytest.mark.parametrize(
+    ("expression", "value", "met"),
+    [
+        ("release=1.1", "1.10", False),
+        ("release=1.29", "v1.29", True),
+        ("version>=1.10", 1.9, False),
+        ("version<1.10", 1.9, True),
+        ("author=Nan", "Nan", True),
+        ("tags=[wip]", "[wip]", True),
+        ("title=[RFC] Foo", "[RFC] Foo", True),
+    ],
+)
+def test_what_is_written_is_what_is_asked_for(expression: str, value: object, met: bool) -> None:
+    (found,) = parse([expression])
+    title = str(value) if found.key == "title" else ""
+    document = Fields("a.md", title, "markdown", {} if title else {found.key: value})  # type: ignore[dict-item]
+    assert matches([found], document) == met
