@@ -95,8 +95,7 @@ class Trainer(Generic[Example]):
     def _train(self, examples: Sequence[Example], held_out: Sequence[Example], asked: Event) -> None:
         recipe, began, checked = self.recipe, time.monotonic() - self.elapsed, self.elapsed
         if not self.step:
-            nothing = [[0.0] * len(self.task.texts(example)) for example in held_out]
-            say(f"without the model: {figures(self.task.measure(held_out, nothing))}")
+            say(f"before training: {figures(self.task.measure(held_out, self.logits(held_out)))}")
         losses, seen, pace = list[float](), 0, Pace()
         for at, batch in enumerate(batches(examples, recipe.batch, recipe.seed, self._length)):
             if at < self.step:
