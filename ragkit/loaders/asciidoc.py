@@ -52,20 +52,18 @@ def _parse(text: str, body: int) -> tuple[list[Block], list[Heading], tuple[dict
         line = text[start:end].rstrip()
         rule = text[end : starts[at + 1]].rstrip() if at < len(starts) - 1 else ""
         above = text[starts[at - 2] : start].strip() if at > 1 else ""
+        level, words = 0, line
         if _is_title(line, rule) and (not above or above.startswith("[")):
-            blocks += _plain(text, plain, start)
-            at, plain = at + 1, starts[at + 1]
-            if own := _BEHIND.search(line):
-                line, anchor = line[: own.start()], own[1]
-            name = _INLINE.sub(lambda m: m[1] or m[3] or "", line).strip()
-            slug = slugs.take(anchor) if anchor else "_" + slugs.of(name).replace("-", "_")
-            headings.append(Heading(start, 1 + _UNDERLINES.index(rule[0]), name, slug))
-            blocks.append(Block("heading", *trim(text, start, plain)))
+            level, end, at = 1 + _UNDERLINES.index(rule[0]), starts[at + 1], at + 1
         elif match := _HEADING.match(line):
+            level, words = len(match[1]), match[2]
+        if level:
             blocks += _plain(text, plain, start)
-            name = _INLINE.sub(lambda m: m[1] or m[3] or "", match[2]).strip()
+            if own := _BEHIND.search(words):
+                words, anchor = words[: own.start()], own[1]
+            name = _INLINE.sub(lambda m: m[1] or m[3] or "", words).strip()
             slug = slugs.take(anchor) if anchor else "_" + slugs.of(name).replace("-", "_")
-            headings.append(Heading(start, len(match[1]), name, slug))
+            headings.append(Heading(start, level, name, slug))
             blocks.append(Block("heading", *trim(text, start, end)))
             plain = end
         elif match := _FENCE.match(line):
