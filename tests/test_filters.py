@@ -401,3 +401,19 @@ def test_what_is_written_is_what_is_asked_for(expression: str, value: object, me
     title = str(value) if found.key == "title" else ""
     document = Fields("a.md", title, "markdown", {} if title else {found.key: value})  # type: ignore[dict-item]
     assert matches([found], document) == met
+
+
+@pytest.mark.parametrize(
+    ("written", "moment"),
+    [
+        ("2024-03-05 10:30 PM", (2024, 3, 5, 22, 30)),
+        ("March 5, 2024, 12:05 a.m.", (2024, 3, 5, 0, 5)),
+        ("2024-03-05 10:30 PST", (2024, 3, 5, 10, 30)),
+    ],
+)
+def test_a_time_may_be_in_the_first_or_the_second_half_of_a_day(written: str, moment: tuple[int, ...]) -> None:
+    from ragkit.dates import read
+
+    found = read(written)
+    assert found is not None and found.moment == moment
+    assert read("2024-03-05 13:30 PM") is None
