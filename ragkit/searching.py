@@ -180,7 +180,7 @@ class _Search:
         if among is None:
             among = frozenset(store.owners(record)[1].tolist())
         searched = {known.versions[id] for id in among - behind if id in known.versions}
-        told = [_as_documented(one, searched) for one in named if any(is_named(other, one) for other in searched)]
+        told = [spelled for one in named if (spelled := _as_documented(one, searched))]
         said = f"searched version {' and '.join(told)}, which the query names"
         return _Scope(store.chunks_of(record, among - behind), (said,) if told else ())
 
@@ -371,8 +371,8 @@ class _Search:
 
 
 def _as_documented(named: str, versions: Iterable[str]) -> str:
-    """A version that a query names, behind the documents' own where that says less: 2.0 for 2.0.7."""
+    """A version that a query names, behind the documents' own where that says less: 2.0 for 2.0.7; "" without any."""
     known = [version for version in versions if is_named(version, named)]
     if any(meets(version, "=", named) for version in known):
         return named
-    return f"{max(known, key=order)} for {named}"
+    return f"{max(known, key=order)} for {named}" if known else ""

@@ -262,7 +262,11 @@ def releases(text: str) -> tuple[tuple[str, str], ...]:
     >>> releases("# Changes\\n\\n## 1.4.2 (2024-03-01)\\n\\n- Mended\\n")
     (('1.4.2', '## 1.4.2 (2024-03-01)'),)
     """
-    return tuple((match[1], " ".join(match[0].split())) for match in _RELEASE.finditer(text))
+    return tuple(map(_release, _RELEASE.finditer(text)))
+
+
+def _release(match: re.Match[str]) -> tuple[str, str]:
+    return match[1], " ".join(match[0].split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,9 +279,10 @@ class _ChangeLog:
 
     @classmethod
     def of(cls, document: About, text: str) -> _ChangeLog:
-        starts = [match.start() for match in _RELEASE.finditer(text)]
+        found = list(_RELEASE.finditer(text))
+        starts = [match.start() for match in found]
         entries = tuple(" ".join(text[one:end].split()) for one, end in zip(starts, [*starts[1:], None], strict=True))
-        return cls(_folder(document.path), releases(text), entries)
+        return cls(_folder(document.path), tuple(map(_release, found)), entries)
 
     def continues(self, older: _ChangeLog) -> bool:
         """Whether this log holds what the other says of its latest release, and a later one.

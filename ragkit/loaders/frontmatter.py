@@ -53,27 +53,22 @@ def front_matter(text: str) -> FrontMatter:
     raw, toml, complaint = match[2], match[1] == "+++", ""
     if _COMMENTS.fullmatch(raw):
         return FrontMatter({}, match.end())
-    if not _KEY.match(raw) and not _is_mapping(raw, toml=toml):
-        return FrontMatter({}, 0)
+    plainly = _KEY.match(raw) is not None
     try:
         values = _parse(raw, toml=toml)
     except ValueError as error:
         simple = _SIMPLE.findall(raw[:_LARGEST])
-        if len(_UNLIKE.findall(raw)) >= max(1, len(simple) - 1):  # a rule, a paragraph that starts "Note:", a rule
+        # A rule, a paragraph that starts "Note:", a rule.
+        if not plainly or len(_UNLIKE.findall(raw)) >= max(1, len(simple) - 1):
             return FrontMatter({}, 0)
         values = {key: _scalar(value) for key, value in simple}
         complaint = f"front matter is {error}; only plain lines of it were read"
+    else:
+        # Where the first key has several words, one of the others is plain, or it is prose.
+        if not plainly and (len(values) < 2 or not _SIMPLE.search(raw)):
+            return FrontMatter({}, 0)
     metadata = plain(values)
     return FrontMatter(with_date(metadata if isinstance(metadata, dict) else {}), match.end(), complaint)
-
-
-def _is_mapping(raw: str, *, toml: bool) -> bool:
-    """Whether keys and values start with a key of several words: one of the others is plain, or it is prose."""
-    try:
-        values = _parse(raw, toml=toml)
-    except ValueError:
-        return False
-    return len(values) > 1 and bool(_SIMPLE.search(raw))
 
 
 def _scalar(written: str) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ragkit.errors import ModelUnsuitable
+from ragkit.models.built import HEAD, WEIGHTS
 from ragkit.models.graph import dequantise
 
 if TYPE_CHECKING:
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
 
     Tensors = dict[str, NDArray[np.float32]]
 
-WEIGHTS, GRAPH = "model.safetensors", "model.onnx"
-HEAD = "bert."
+GRAPH = "model.onnx"
 WORDS = "embeddings.word_embeddings.weight"
 _OWN = re.compile(r"(?:bert|classifier)\..*(?:weight|bias)")
 _LAYER = re.compile(r"(bert\.encoder\.layer\.)(\d+)(\..*)")
